@@ -1,0 +1,3 @@
+//go:build keepdeps
+
+package internal

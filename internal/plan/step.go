@@ -1,0 +1,67 @@
+package plan
+
+// Phase is what a round's figures may be used for.
+type Phase string
+
+// Screening picks suspects; confirmation judges them on fresh rounds alone.
+const (
+	Screen  Phase = "screen"
+	Confirm Phase = "confirm"
+)
+
+// StepKind is what the harness does next.
+type StepKind string
+
+// The steps, in the order they first come.
+const (
+	StepBuild     StepKind = "build"     // one variant
+	StepParity    StepKind = "parity"    // all variants, all workloads
+	StepCalibrate StepKind = "calibrate" // one workload: find the offered rate
+	StepRound     StepKind = "round"     // one workload, all its live variants
+	StepDone      StepKind = "done"
+)
+
+// Step is one thing for the harness to do.
+type Step struct {
+	Kind     StepKind
+	Variant  Variant   // build
+	Workload string    // calibrate, round
+	Phase    Phase     // round
+	Round    int       // round: from 1 within its phase
+	Start    []Variant // round: the order in which variants are started
+	// Open and Closed are the blocks of the two stages: each is one turn through all variants.
+	// Over a stage each variant follows each other one equally often, as far as the number of blocks allows.
+	Open, Closed [][]Variant
+	// Settle asks the harness to judge all rows after this round and to put them into Progress.Rows.
+	Settle bool
+}
+
+// Progress is what has been settled so far. The harness fills it; Next only reads it.
+type Progress struct {
+	Built      map[Variant]bool         // builds that were done, well or badly
+	Failed     map[Variant]bool         // variants that do not build, start or survive: no further trials
+	Identical  map[string]bool          // services whose inputs are the same at both sides: measured at head alone
+	ParityDone bool                     //
+	Calibrated map[string]bool          // by workload
+	Rounds     map[string]map[Phase]int // rounds done, by workload
+	Rows       []Row                    // as the last Settle left them
+	Stopped    map[string]string        // workloads given up, and why
+}
+
+// Row is one judged row of the report and where it stands.
+type Row struct {
+	Service  string
+	Workload string // empty for build metrics
+	Metric   string
+	State    RowState
+}
+
+// RowState is where a row stands after a look.
+type RowState string
+
+// Row states. Open rows go on to the next look; suspects go on to confirmation.
+const (
+	RowOpen    RowState = "open"
+	RowDecided RowState = "decided"
+	RowSuspect RowState = "suspect"
+)

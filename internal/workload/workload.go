@@ -1,0 +1,68 @@
+// Package workload turns a workload file and a seed into a stream of requests.
+//
+// It is pure: the same file, seed and captures give the same bytes on every machine, so that every
+// variant is asked the same questions in the same order. It knows nothing of connections or clocks.
+package workload
+
+// Workload is a fixed, named stream of requests: what is asked, in which mix, and how hard.
+type Workload struct {
+	Name        string    `json:"name"`
+	Version     int       `json:"version"`         // raised whenever the requests change: series do not cross it
+	About       string    `json:"about,omitempty"` // one sentence: what it stresses
+	Cores       string    `json:"cores,omitempty"` // CoresOne (default) or CoresAll
+	Connections int       `json:"connections"`     // keep-alive connections a variant, 1 to 4096
+	Rate        Rate      `json:"rate"`
+	WarmUp      int       `json:"warm_up"` // requests before measuring, discarded
+	Setup       []Request `json:"setup,omitempty"`
+	Requests    []Request `json:"requests"`
+	// MaxErrors is the largest share of bad answers a valid trial may have, 0 to 1.
+	MaxErrors float64 `json:"max_errors"`
+}
+
+// The two ways of giving a workload its cores.
+const (
+	CoresOne = "1"   // the service is pinned to a core of its own
+	CoresAll = "all" // unpinned: for parallel work and for services with a database
+)
+
+// Rate is the offered rate of the open-loop stage: exactly one of the fields is set.
+type Rate struct {
+	Share     float64 `json:"share,omitempty"`      // of the slowest base variant's capacity, 0 to 1
+	PerSecond float64 `json:"per_second,omitempty"` // requests a second
+}
+
+// Request is one kind of request: a template, its share of the mix, and what a good answer looks like.
+// Path, header values and body are Go text/templates over the functions of Stream.
+type Request struct {
+	Name    string            `json:"name,omitempty"`
+	Weight  int               `json:"weight,omitempty"` // share of the mix, relative to the other requests'; not used in setup
+	Repeat  int               `json:"repeat,omitempty"` // setup only: send it so many times; captures then hold as many values
+	Method  string            `json:"method"`
+	Path    string            `json:"path"`
+	Headers map[string]string `json:"headers,omitempty"`
+	Body    string            `json:"body,omitempty"`
+	Expect  Expect            `json:"expect"`
+	Capture map[string]string `json:"capture,omitempty"` // name → JSONPath into the answer ("$.code") or "header:NAME"
+}
+
+// Expect is what makes an answer good.
+type Expect struct {
+	Status   int    `json:"status"`             // default 200
+	Contains string `json:"contains,omitempty"` // bytes the body must hold
+}
+
+// Captures are values taken from answers, by name; a template's {{capture "name"}} draws one, seeded.
+type Captures map[string][]string
+
+// Message is one concrete request, ready to be written to a connection.
+type Message struct {
+	Name    string // the Request it came from
+	Method  string
+	Path    string
+	Headers []Header // sorted by name; no Host, no Content-Length: the driver adds both
+	Body    []byte
+	Expect  Expect
+}
+
+// Header is one request header.
+type Header struct{ Name, Value string }
