@@ -48,9 +48,9 @@ var metrics = []Metric{
 	{Name: "throughput", Label: "throughput", Unit: "req/s", Better: Higher, Judged: true, Margin: 0.02, Read: func(t Trial) (float64, bool) {
 		return quotient(float64(t.Closed.Requests-t.Closed.Errors), t.Closed.Seconds)
 	}},
-	{Name: "peak_rss", Label: "peak RSS", Unit: "B", Judged: true, Margin: 0.02, Read: bytes(func(t Trial) int64 { return t.Memory.PeakRSS })},
-	{Name: "pss", Label: "peak PSS", Unit: "B", Read: bytes(func(t Trial) int64 { return t.Memory.PeakPSS })},
-	{Name: "pss_anon", Label: "peak Pss_Anon", Unit: "B", Judged: true, Margin: 0.02, Read: bytes(func(t Trial) int64 { return t.Memory.PeakPSSAnon })},
+	{Name: "peak_rss", Label: "peak RSS", Unit: "B", Judged: true, Margin: 0.02, Read: inBytes(func(t Trial) int64 { return t.Memory.PeakRSS })},
+	{Name: "pss", Label: "peak PSS", Unit: "B", Read: inBytes(func(t Trial) int64 { return t.Memory.PeakPSS })},
+	{Name: "pss_anon", Label: "peak Pss_Anon", Unit: "B", Judged: true, Margin: 0.02, Read: inBytes(func(t Trial) int64 { return t.Memory.PeakPSSAnon })},
 	{Name: "cold_start", Label: "cold start", Unit: "s", Judged: true, Margin: 0.10, Read: func(t Trial) (float64, bool) {
 		return t.ColdStart, t.ColdStart > 0
 	}},
@@ -66,7 +66,7 @@ func quotient(sum, by float64) (float64, bool) {
 	return sum / by, true
 }
 
-func bytes(read func(Trial) int64) func(Trial) (float64, bool) {
+func inBytes(read func(Trial) int64) func(Trial) (float64, bool) {
 	return func(t Trial) (float64, bool) { n := read(t); return float64(n), n > 0 }
 }
 

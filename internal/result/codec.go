@@ -1,0 +1,95 @@
+package result
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// maxDepth bounds the nesting of a run.json; a real one has nine levels.
+const maxDepth = 32
+
+// Encode writes a run as run.json: one line an element, so that two runs can be diffed.
+func Encode(r Run) ([]byte, error) {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", " ")
+	if err := encoder.Encode(r); err != nil {
+		return nil, fmt.Errorf("encoding run.json: %w", err)
+	}
+	return text.Bytes(), nil
+}
+
+// Decode reads run.json strictly: another schema, an unknown or doubled key, trailing text or deep nesting is
+// an error, because a report must not be made from half of what was written.
+func Decode(text []byte) (Run, error) {
+	var head struct {
+		Schema string `json:"schema"`
+	}
+	if err := json.Unmarshal(text, &head); err != nil {
+		return Run{}, fmt.Errorf("not a run.json: %w", err)
+	}
+	if head.Schema != Schema {
+		return Run{}, fmt.Errorf("schema %q: this version of Duet reads %q", head.Schema, Schema)
+	}
+	if err := checkKeys(text); err != nil {
+		return Run{}, err
+	}
+	var r Run
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&r); err != nil {
+		return Run{}, fmt.Errorf("decoding run.json: %w", err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return Run{}, errors.New("decoding run.json: text after its end")
+	}
+	return r, nil
+}
+
+// checkKeys refuses doubled keys, also those that differ in case alone: encoding/json would take the last.
+func checkKeys(text []byte) error {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	var open []map[string]bool // nil for an array
+	var key bool               // the next string is a key
+	for {
+		token, err := decoder.Token()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("decoding run.json: %w", err)
+		}
+		switch t := token.(type) {
+		case json.Delim:
+			switch t {
+			case '{':
+				open, key = append(open, map[string]bool{}), true
+			case '[':
+				open, key = append(open, nil), false
+			default:
+				open = open[:len(open)-1]
+				key = len(open) > 0 && open[len(open)-1] != nil
+			}
+			if len(open) > maxDepth {
+				return fmt.Errorf("decoding run.json: nested deeper than %d", maxDepth)
+			}
+			continue
+		case string:
+			if key {
+				seen, name := open[len(open)-1], strings.ToLower(t)
+				if seen[name] {
+					return fmt.Errorf("decoding run.json: key %q stands twice in one object", t)
+				}
+				seen[name], key = true, false
+				continue
+			}
+		}
+		key = len(open) > 0 && open[len(open)-1] != nil
+	}
+}
