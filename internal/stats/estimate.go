@@ -100,14 +100,10 @@ func (e Estimate) Below(bound float64) float64 {
 	return student(e.DF).CDF((e.Center - bound) / e.SE)
 }
 
-// Within reports equivalence: the 1 − 2 alpha interval lies inside ±margin, which is both one-sided
-// tests rejecting at alpha (Schuirmann 1987).
+// Within reports equivalence: both one-sided tests reject at alpha (Schuirmann 1987), which is to say that the
+// 1 − 2 alpha interval lies inside ±margin. Asked by p-values, because quantiles cost ten times as much.
 func (e Estimate) Within(margin, alpha float64) bool {
-	if !(math.Abs(e.Center) < margin) { // spares most rows the quantile
-		return false
-	}
-	low, high := e.Interval(alpha)
-	return low > -margin && high < margin
+	return alpha < 0.5 && e.Above(-margin) < alpha && e.Below(margin) < alpha
 }
 
 // HolmStep is one hypothesis' fate under Holm's correction.

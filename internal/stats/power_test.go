@@ -248,7 +248,7 @@ func TestFamilyWise(t *testing.T) {
 		return falseReports, found
 	}
 	for _, dist := range distributions[:3] {
-		rng, reports, wrong := rand.New(rand.NewPCG(2, 6)), 300, 0
+		rng, reports, wrong := rand.New(rand.NewPCG(2, 6)), 800, 0
 		for range reports {
 			if n, _ := report(rng, dist, 0); n > 0 {
 				wrong++
@@ -259,7 +259,7 @@ func TestFamilyWise(t *testing.T) {
 			t.Errorf("%s: %d of %d A/A reports were false, want at most 1 %%", dist.name, wrong, reports)
 		}
 	}
-	rng, reports, found := rand.New(rand.NewPCG(7, 7)), 150, 0
+	rng, reports, found := rand.New(rand.NewPCG(7, 7)), 300, 0
 	for range reports {
 		if _, ok := report(rng, distributions[0], math.Log(1.03)); ok {
 			found++
