@@ -1,0 +1,3 @@
+module github.com/duet-bench/duet/examples/go
+
+go 1.24

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/duet-bench/duet/examples/go/core"
+)
+
+func ask(app http.Handler, method, path, body string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json; charset=utf-8")
+	w := httptest.NewRecorder()
+	app.ServeHTTP(w, r)
+	return w
+}
+
+func TestLinkLivesAndIsCounted(t *testing.T) {
+	app := newApp(core.NewLinks(10))
+	made := ask(app, "POST", "/links", `{"url":"https://example.org/"}`)
+	path := made.Header().Get("Location")
+	if made.Code != http.StatusCreated || path != "/"+core.Code(0) {
+		t.Fatalf("got %d, Location %q", made.Code, path)
+	}
+	followed := ask(app, "GET", path, "")
+	if followed.Code != http.StatusFound || followed.Header().Get("Location") != "https://example.org/" || followed.Body.Len() != 0 {
+		t.Errorf("got %d, %v, %q", followed.Code, followed.Header(), followed.Body)
+	}
+	want := `{"code":"` + core.Code(0) + `","url":"https://example.org/","hits":1}`
+	if got := ask(app, "GET", "/links"+path, "").Body.String(); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestRefusalsHaveOneShape(t *testing.T) {
+	app := newApp(core.NewLinks(10))
+	for _, tt := range []struct {
+		method, path, body string
+		status             int
+		code, allow        string
+	}{
+		{"GET", "/a/b/c", "", 404, "not_found", ""},
+		{"GET", "/000000", "", 404, "not_found", ""},
+		{"GET", "/links", "", 405, "method_not_allowed", "POST"},
+		{"DELETE", "/health", "", 405, "method_not_allowed", "GET,HEAD"},
+		{"POST", "/pipeline", strings.Repeat(" ", core.BodyLimit+1), 413, "too_large", ""},
+		{"POST", "/pipeline", "{", 400, "bad_json", ""},
+		{"POST", "/links", "{}", 422, "invalid_url", ""},
+	} {
+		w := ask(app, tt.method, tt.path, tt.body)
+		var body core.ErrorBody
+		if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil || body.Error == nil {
+			t.Errorf("%s %s: got body %q", tt.method, tt.path, w.Body)
+			continue
+		}
+		if w.Code != tt.status || body.Error.Code != tt.code || w.Header().Get("Allow") != tt.allow || w.Header().Get("Content-Type") != "application/json" {
+			t.Errorf("%s %s: got %d %s %v", tt.method, tt.path, w.Code, body.Error.Code, w.Header())
+		}
+	}
+}
+
+func TestServesUntilToldToStop(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- serve(ctx, l) }()
+	resp, err := http.Get("http://" + l.Addr().String() + "/health")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if err != nil || string(body) != `{"status":"ok"}` {
+		t.Errorf("got %q, %v", body, err)
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Errorf("got %v, want a quiet end", err)
+	}
+	if _, err := net.Dial("tcp", l.Addr().String()); err == nil {
+		t.Error("still listening")
+	}
+}
+
+func TestRunNamesTheAddress(t *testing.T) {
+	err := run(t.Context(), func(string) string { return "nowhere:x" })
+	if err == nil || !strings.HasPrefix(err.Error(), "listening: ") {
+		t.Errorf("got %v", err)
+	}
+}
