@@ -42,7 +42,9 @@ type Request struct {
 	Headers map[string]string `json:"headers,omitempty"`
 	Body    string            `json:"body,omitempty"`
 	Expect  Expect            `json:"expect"`
-	Capture map[string]string `json:"capture,omitempty"` // name → JSONPath into the answer ("$.code") or "header:NAME"
+	Capture map[string]string `json:"capture,omitempty"` // setup only: name → JSONPath into the answer ("$.code") or "header:NAME"
+	// Place is where the request stands, "FILE:LINE", for errors; empty once the plan has travelled.
+	Place string `json:"-"`
 }
 
 // Expect is what makes an answer good.
