@@ -106,7 +106,7 @@ func confine() error {
 		return fmt.Errorf("tying the child to Duet: %w", err)
 	}
 	if os.Getppid() != o.Parent {
-		return errors.New("Duet has ended")
+		return errors.New("the parent has ended")
 	}
 	if err := unix.Chdir(o.Dir); err != nil {
 		return fmt.Errorf("changing to %s%s: %w", o.Dir, asUID(o.UID), err)

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"time"
 	"unicode/utf8"
@@ -26,9 +25,9 @@ type Process struct {
 	process *os.Process
 	output  *output
 	spawned time.Time
-	killed  atomic.Bool
 	done    chan struct{}
-	exit    Exit // once done
+	exit    Exit      // once done; without Wall
+	ended   time.Time // once done
 }
 
 // drainGrace is how long the end of the output is waited for after a process has ended and something else
@@ -273,7 +272,7 @@ func (e *startError) Unwrap() error {
 
 func (p *Process) wait() {
 	state, err := p.process.Wait()
-	ended := time.Now()
+	p.ended = time.Now()
 	p.box.mu.Lock()
 	delete(p.box.started, p.process.Pid)
 	p.box.mu.Unlock()
@@ -283,7 +282,7 @@ func (p *Process) wait() {
 	case <-p.output.done:
 	case <-timer.C:
 	}
-	p.exit = Exit{Code: -1, Wall: ended.Sub(p.spawned), Tail: p.output.lines()}
+	p.exit = Exit{Code: -1, Tail: p.output.lines()}
 	if err == nil {
 		p.exit.CPU = state.UserTime() + state.SystemTime()
 		p.exit.Code = state.ExitCode()
@@ -306,7 +305,9 @@ func (p *Process) Done() <-chan struct{} { return p.done }
 // Exit waits for the process and says how it ended.
 func (p *Process) Exit() Exit {
 	<-p.done
-	return p.exit
+	exit := p.exit
+	exit.Wall = p.ended.Sub(p.spawned)
+	return exit
 }
 
 // Tail is the last lines of output so far, sanitised.
