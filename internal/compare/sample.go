@@ -1,0 +1,165 @@
+package compare
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/duet-bench/duet/internal/plan"
+	"github.com/duet-bench/duet/internal/result"
+	"github.com/duet-bench/duet/internal/stats"
+)
+
+// The constants of METHOD.md section 2.
+const (
+	// minRounds is the fewest valid rounds that anything is judged on.
+	minRounds = 7
+	// screenAlpha is each one-sided test's level at one of three looks: 5 % over all of them.
+	screenAlpha = 0.05 / 3
+	// familyAlpha bounds the chance that a report holds any false Improved or Regressed.
+	familyAlpha = 0.01
+	// power is that of every "detectable" and "more rounds".
+	power = 0.8
+	// resolution is the finest ratio that any figure is read to: one step of a three-figure latency histogram. Rounds
+	// can agree exactly by rounding; an effect's standard deviation counts as at least this, so that seven equal
+	// rounds give an interval of about ± one step instead of none at all.
+	resolution = 1.0 / 1024
+	// maxMoreRounds bounds "more rounds": beyond it the honest answer is that rounds will not settle it.
+	maxMoreRounds = 500
+)
+
+// sample is a metric's base and head figures of the same rounds, and their effects d = ln(head ÷ base).
+type sample struct {
+	base, head, d []float64
+}
+
+// pair pairs figures by round, in the order of the rounds; phase "" takes both phases.
+func pair(base, head map[mark]float64, phase plan.Phase) sample {
+	var s sample
+	for _, at := range sortedMarks(head) {
+		b, ok := base[at]
+		if !ok || (phase != "" && at.phase != phase) {
+			continue
+		}
+		if d, ok := stats.LogRatio(b, head[at]); ok {
+			s.base, s.head, s.d = append(s.base, b), append(s.head, head[at]), append(s.d, d)
+		}
+	}
+	return s
+}
+
+// candidate is a row on its way to a verdict.
+type candidate struct {
+	row      Comparison
+	log      float64 // ln(1 + margin)
+	screen   sample
+	confirm  sample
+	method   stats.Method   // chosen on screening rounds for both phases, so that the confirming test keeps its level
+	estimate stats.Estimate // of the screening rounds
+	median   float64        // of the screening rounds' effects
+	state    plan.RowState  // where screening leaves it
+	halt     string         // why it cannot be judged, "" when it can
+}
+
+// screened gathers a row's rounds and decides where screening leaves it.
+//
+// The state is computed from all screening rounds anew at each look and never remembered: the last look's is a
+// pure function of run.json. Suspicion goes before equivalence: a skewed sample can have both, and then
+// fresh rounds should speak.
+func (r record) screened(service, workload string, m result.Metric) candidate {
+	head := r.figures(variant(service, plan.Head), workload, m)
+	base := r.figures(variant(service, plan.Base), workload, m)
+	c := candidate{
+		log:     math.Log1p(r.margin(m)),
+		screen:  pair(base, head, plan.Screen),
+		confirm: pair(base, head, plan.Confirm),
+		state:   plan.RowOpen,
+	}
+	c.method = stats.MethodFor(c.screen.d, resolution)
+	c.estimate = stats.Estimated(c.screen.d, c.method, resolution)
+	c.median, _ = stats.Median(c.screen.d)
+	if c.halt = r.unsound(service, workload, m, c.screen, len(base), len(head)); c.halt != "" {
+		return c
+	}
+	switch {
+	case math.Abs(c.median) > c.log:
+		c.state = plan.RowSuspect
+	case c.estimate.Within(c.log, screenAlpha):
+		c.state = plan.RowDecided
+	}
+	return c
+}
+
+// unsound says why screening rounds carry no verdict, "" when they do.
+func (r record) unsound(service, workload string, m result.Metric, s sample, base, head int) string {
+	rounds := 0
+	for _, side := range []plan.Side{plan.Base, plan.Head} {
+		v := variant(service, side)
+		invalid, trials, reason := r.dead(v, workload)
+		if invalid > 0 && 2*invalid >= trials {
+			return fmt.Sprintf("%d of %d trials of %s do not count, first: %s", invalid, trials, v, reason)
+		}
+		rounds = max(rounds, trials)
+	}
+	if margin := r.margin(m); !(margin >= 0) || math.IsInf(margin, 1) {
+		return fmt.Sprintf("margin %g is not a share", margin)
+	}
+	switch {
+	case rounds == 0:
+		return "not measured"
+	case base == 0 && head == 0:
+		return "no figure at base or head"
+	case base == 0:
+		return "no figure at base"
+	case head == 0:
+		return "no figure at head"
+	case len(s.d) < minRounds:
+		return fmt.Sprintf("%d valid screening rounds: at least %d are needed", len(s.d), minRounds)
+	}
+	return ""
+}
+
+// Settle says where every row stands after a look: suspect when the median effect is beyond the margin,
+// decided when the 1 − 2α interval lies inside it, else open. The harness puts the answer into
+// plan.Progress.Rows; rows that nobody will judge (no base, identical, facts) are not in it. A row that more
+// rounds cannot help (no figure, too few requests in sight) is decided: nothing waits for it.
+func Settle(run *result.Run) []plan.Row {
+	r := newRecord(run)
+	var rows []plan.Row
+	for _, service := range r.services() {
+		if r.identical[service] || r.uncompared(service) != "" {
+			continue
+		}
+		for _, w := range run.Plan.Workloads {
+			for _, m := range result.Metrics() {
+				if m.Judged && m.Read != nil {
+					rows = append(rows, plan.Row{Service: service, Workload: w.Name, Metric: m.Name, State: r.settled(service, w.Name, m)})
+				}
+			}
+		}
+	}
+	return rows
+}
+
+func (r record) settled(service, workload string, m result.Metric) plan.RowState {
+	c := r.screened(service, workload, m)
+	looks := r.run.Plan.Rounds.Looks
+	last := 0
+	if len(looks) > 0 {
+		last = looks[len(looks)-1]
+	}
+	for _, side := range []plan.Side{plan.Base, plan.Head} {
+		v := variant(service, side)
+		requests, valid := r.requests(v, workload)
+		if valid < minRounds {
+			continue
+		}
+		// Confirmation is not counted in: a row is not confirmed only to learn that it may be judged.
+		if requests*int64(max(last, valid))/int64(valid) < m.MinRequests {
+			return plan.RowDecided
+		}
+		if len(r.figures(v, workload, m)) == 0 {
+			return plan.RowDecided
+		}
+	}
+	return c.state
+}
