@@ -65,6 +65,7 @@ type Plan struct {
 	Changed   []string            `json:"changed"` // files changed outside Ignore, at most 300, sorted
 	Fork      bool                `json:"fork,omitempty"`
 	Services  map[Variant]Service `json:"services"` // one for each variant that will be built
+	Order     []string            `json:"order"`    // the services' names as head's configuration lists them
 	Pairs     []Pair              `json:"pairs"`
 	Workloads []workload.Workload `json:"workloads"` // those that fit the budget, in order
 	Dropped   []Dropped           `json:"dropped,omitempty"`
@@ -127,7 +128,7 @@ type Dropped struct {
 // Parity is how answers are compared before load.
 type Parity struct {
 	Ignore   []string `json:"ignore,omitempty"` // JSONPaths whose values may differ, base's list
-	Requests int      `json:"requests"`         // compared a workload
+	Requests int      `json:"requests"`         // compared a workload, head's
 }
 
 // Gate is what makes the exit status 1.

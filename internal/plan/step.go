@@ -32,7 +32,8 @@ type Step struct {
 	// Open and Closed are the blocks of the two stages: each is one turn through all variants.
 	// Over a stage each variant follows each other one equally often, as far as the number of blocks allows.
 	Open, Closed [][]Variant
-	// Settle asks the harness to judge all rows after this round and to put them into Progress.Rows.
+	// Settle asks the harness to judge all rows after this round and to put them into Progress.Rows. It is asked at
+	// looks only: in confirmation the rows stay as screening left them, so that the family of suspects is fixed.
 	Settle bool
 }
 

@@ -112,7 +112,7 @@ func TestParseErrors(t *testing.T) {
 		{"name: *a" + tail, `w.yaml:1:7: unexpected alias: aliases are not supported, repeat the value (or quote a leading *)`},
 		{"name: !!binary x" + tail, `w.yaml:1:7: unexpected tag: tags are not supported (quote a leading !)`},
 		{"name: x\n<<: {a: b}" + tail, `w.yaml:2:1: unexpected merge key: merge keys are not supported, repeat the values`},
-		{"name: x\n---\nname: y\n", `w.yaml:3:1: unexpected second document: expected one`},
+		{"name: x\n---\nname: y\n", `w.yaml:2:1: unexpected second document: expected one`},
 		{"name: \x00", "w.yaml:1:7: unexpected control character U+0000"},
 		{"name: \xff", "w.yaml:1:7: unexpected bytes: expected UTF-8"},
 		{request("path: links"), `w.yaml:3:11: path "links": expected a path starting with /`},

@@ -1,0 +1,98 @@
+package plan
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/duet-bench/duet/internal/strictyaml"
+)
+
+// How a budget is spent. More rounds are worth more than longer ones (the unit is the round), so windows shrink
+// first; below minWindow a trial holds too few slices and requests to be one.
+const (
+	minWindow = 500 * time.Millisecond
+	maxWindow = 3 * time.Second
+	openShare = 60 // percent of a trial: memory, CPU per request and latency are judged there
+
+	defaultSlice = 25 * time.Millisecond
+	minSlice     = 5 * time.Millisecond
+	maxSlice     = 100 * time.Millisecond
+	perSlice     = 20 // requests a slice must hold
+
+	confirmRounds = 7
+)
+
+// looks are the rounds after which screening may end (METHOD.md section 2).
+func looks() []int { return []int{7, 11, 15} }
+
+// fit sizes rounds and windows to the budget: 15 rounds where windows of half a second fit, else 11, else 7; then
+// workloads are left out, last ones first. One workload and 7 rounds are the least that is worth running.
+func (p *Plan) fit() {
+	all := looks()
+	if p.Base == nil || !p.anyBase() {
+		all = all[:1]
+	} else {
+		p.Rounds.Confirm = confirmRounds
+	}
+	for {
+		for n := len(all); n > 0; n-- {
+			trial := p.trial(all[n-1])
+			if trial < minWindow && (n > 1 || len(p.Workloads) > 1) {
+				continue
+			}
+			if trial < minWindow {
+				p.Warnings = append(p.Warnings, fmt.Sprintf("the budget of %s is too short for %d rounds of %s: measuring takes %s",
+					strictyaml.Short(p.Budget), all[0], strictyaml.Short(minWindow), strictyaml.Short(p.windows(all[0], minWindow))))
+			}
+			p.Rounds.Looks = all[:n]
+			p.Window = window(trial)
+			return
+		}
+		last := len(p.Workloads) - 1
+		left := p.Workloads[last].Name
+		p.Workloads = p.Workloads[:last]
+		reason := fmt.Sprintf("the budget of %s has no room for %d rounds of %s", strictyaml.Short(p.Budget), all[0], strictyaml.Short(minWindow))
+		p.Dropped = append([]Dropped{{Workload: left, Reason: reason}}, p.Dropped...)
+		p.Warnings = append(p.Warnings, fmt.Sprintf("workload %s is left out: %s", left, reason))
+	}
+}
+
+func (p *Plan) anyBase() bool {
+	for v := range p.Services {
+		if v.Side == Base {
+			return true
+		}
+	}
+	return false
+}
+
+// trial is the measuring time of one variant in one round.
+func (p *Plan) trial(rounds int) time.Duration {
+	trials := len(p.Workloads) * len(p.Services) * rounds
+	return p.Budget / time.Duration(max(trials, 1))
+}
+
+// windows is the measuring time of so many rounds of all workloads.
+func (p *Plan) windows(rounds int, trial time.Duration) time.Duration {
+	return time.Duration(len(p.Workloads)*len(p.Services)*rounds) * trial
+}
+
+func window(trial time.Duration) Window {
+	trial = min(max(trial, minWindow), maxWindow).Truncate(time.Millisecond)
+	open := (trial * openShare / 100).Truncate(time.Millisecond)
+	return Window{Trial: trial, Open: open, Closed: trial - open, Slice: defaultSlice}
+}
+
+// SliceFor is the slice of a workload at an offered rate, in requests a second: the window's, lengthened until it
+// holds 20 requests, within 5 to 100 ms. A lengthened slice means fewer blocks: the first ones of a Step.
+func SliceFor(w Window, rate float64) time.Duration {
+	slice := w.Slice
+	if rate > 0 {
+		if need := perSlice / rate; need >= maxSlice.Seconds() {
+			slice = maxSlice
+		} else {
+			slice = max(slice, time.Duration(need*float64(time.Second)))
+		}
+	}
+	return min(max(slice, minSlice), maxSlice)
+}

@@ -1,0 +1,401 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/bmatcuk/doublestar/v4"
+
+	"github.com/duet-bench/duet/internal/strictyaml"
+	"github.com/duet-bench/duet/internal/workload"
+)
+
+// Config is one side's duet.yml with its defaults filled in.
+type Config struct {
+	Services  []Service
+	Pairs     []Pair
+	Workloads []string // names of embedded workloads, or paths
+	Setup     []workload.Request
+	Parity    Parity
+	Margins   map[string]float64 // metric → share
+	Budget    time.Duration
+	Ignore    []string
+	Policy    Policy
+
+	margins map[string]func(format string, args ...any) error // metric → an error at its place
+}
+
+// Bounds and defaults of duet.yml.
+const (
+	MinBudget     = time.Second
+	MaxBudget     = 6 * time.Hour
+	DefaultBudget = 2 * time.Minute
+
+	minReady         = 100 * time.Millisecond
+	maxReady         = 5 * time.Minute
+	defaultReady     = 10 * time.Second
+	defaultReadyPath = "/health"
+
+	maxServices   = 16
+	maxPairs      = 16
+	maxWorkloads  = 20
+	maxList       = 100
+	maxArgument   = 4096 // bytes
+	maxPath       = 200  // bytes
+	maxParity     = 1000
+	defaultParity = 20
+)
+
+// Isolation levels. Strict is accepted here and refused by the harness until it is built: it fails closed.
+const (
+	IsolationBasic  = "basic"
+	IsolationStrict = "strict"
+)
+
+// What may become of a fork's pull request on a self-hosted runner.
+const (
+	ForksRefuse = "refuse"
+	ForksAllow  = "allow"
+)
+
+var (
+	serviceName  = regexp.MustCompile(`^[a-z0-9_][a-z0-9_-]{0,39}$`)
+	metricName   = regexp.MustCompile(`^[a-z][a-z0-9_]{0,39}$`)
+	envName      = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,99}$`)
+	requestPath  = regexp.MustCompile(`^/[!-"$-~]{0,199}$`)
+	ignoredPath  = regexp.MustCompile(`^\$[!-~ ]{0,199}$`)
+	nameExpected = "1 to 40 of a-z, 0-9, _ and -, not starting with -"
+)
+
+// ParseConfig reads a duet.yml. Every error is a UsageError that names file, line and column; file is used for
+// nothing else.
+func ParseConfig(file string, document []byte) (Config, error) {
+	c, err := parseConfig(file, document)
+	if err != nil {
+		return Config{}, &UsageError{Err: err}
+	}
+	return c, nil
+}
+
+func parseConfig(file string, document []byte) (Config, error) {
+	root, err := strictyaml.Parse(file, document)
+	if err != nil {
+		return Config{}, err
+	}
+	c := Config{
+		Workloads: []string{"health"},
+		Parity:    Parity{Requests: defaultParity},
+		Margins:   map[string]float64{},
+		Budget:    DefaultBudget,
+		Ignore:    []string{"**/*.md"},
+		Policy:    Policy{Gate: GateNever, Isolation: IsolationBasic, SelfHostedForks: ForksRefuse},
+		margins:   map[string]func(string, ...any) error{},
+	}
+	pairs := pairReader{}
+	err = root.Map(
+		strictyaml.Field{Key: "services", Required: true, Read: c.readServices},
+		strictyaml.Field{Key: "pairs", Read: pairs.read},
+		strictyaml.Field{Key: "workloads", Read: c.readWorkloads},
+		strictyaml.Field{Key: "setup", Read: workload.ReadSetup(&c.Setup)},
+		strictyaml.Field{Key: "parity", Read: c.readParity},
+		strictyaml.Field{Key: "margins", Read: c.readMargins},
+		strictyaml.Field{Key: "budget", Read: strictyaml.Duration(&c.Budget, MinBudget, MaxBudget)},
+		strictyaml.Field{Key: "ignore", Read: strictyaml.Texts(&c.Ignore, 0, maxList, strictyaml.AtMost(maxPath), isGlob)},
+		strictyaml.Field{Key: "policy", Read: c.readPolicy},
+	)
+	if err != nil {
+		return Config{}, err
+	}
+	if c.Pairs, err = pairs.resolve(c.Services); err != nil {
+		return Config{}, err
+	}
+	return c, nil
+}
+
+func (c *Config) readServices(n strictyaml.Node) error {
+	return strictyaml.List(1, maxServices, func(item strictyaml.Node) error {
+		s, err := readService(item)
+		if err != nil {
+			return err
+		}
+		for _, other := range c.Services {
+			if other.Name == s.Name {
+				return item.Errorf("service %q: another service is called so", s.Name)
+			}
+		}
+		c.Services = append(c.Services, s)
+		return nil
+	})(n)
+}
+
+func readService(n strictyaml.Node) (Service, error) {
+	s := Service{Dir: ".", Ready: Ready{Path: defaultReadyPath, Timeout: defaultReady}}
+	err := n.Map(
+		strictyaml.Field{Key: "name", Read: strictyaml.Text(&s.Name, strictyaml.Matching(serviceName, nameExpected))},
+		strictyaml.Field{Key: "lang", Required: true, Read: strictyaml.Choice(&s.Lang, Go, Rust)},
+		strictyaml.Field{Key: "dir", Read: strictyaml.Text(&s.Dir, isDir)},
+		strictyaml.Field{Key: "build", Read: strictyaml.Scalars(&s.Build, 1, maxList, strictyaml.AtMost(maxArgument))},
+		strictyaml.Field{Key: "binary", Read: strictyaml.Text(&s.Binary, isLocal)},
+		strictyaml.Field{Key: "run", Read: strictyaml.Scalars(&s.Run, 0, maxList, strictyaml.AtMost(maxArgument))},
+		strictyaml.Field{Key: "env", Read: readEnv(&s.Env)},
+		strictyaml.Field{Key: "pass_env", Read: strictyaml.Texts(&s.PassEnv, 0, maxList, isPassable)},
+		strictyaml.Field{Key: "ready", Read: readReady(&s.Ready)},
+		strictyaml.Field{Key: "files", Read: strictyaml.Texts(&s.Files, 0, maxList, isLocal)},
+		strictyaml.Field{Key: "port", Read: strictyaml.Int(&s.Port, 1, 65535)},
+	)
+	if err != nil {
+		return Service{}, err
+	}
+	if s.Name == "" {
+		s.Name = string(s.Lang)
+	}
+	if len(s.Build) > 0 && s.Binary == "" {
+		return Service{}, n.Errorf("service %q: build needs binary, the path of what it makes", s.Name)
+	}
+	return s, nil
+}
+
+// readEnv reads an environment. What Duet sets itself cannot be set.
+func readEnv(to *map[string]string) strictyaml.Read {
+	return strictyaml.Each(maxList, func(name string, n strictyaml.Node) error {
+		if expected := isSettable(name); expected != "" {
+			return n.Errorf("env %q: expected %s", name, expected)
+		}
+		var value string
+		if err := strictyaml.Scalar(&value, atMost(maxArgument))(n); err != nil {
+			return err
+		}
+		if *to == nil {
+			*to = map[string]string{}
+		}
+		(*to)[name] = value
+		return nil
+	})
+}
+
+func atMost(bytes int) strictyaml.Check {
+	return func(s string) string {
+		if len(s) > bytes {
+			return fmt.Sprintf("at most %d bytes", bytes)
+		}
+		return ""
+	}
+}
+
+func isSettable(name string) string {
+	if !envName.MatchString(name) {
+		return "a variable's name: letters, digits and _"
+	}
+	if slices.Contains([]string{"ADDR", "HOME", "PORT", "TMPDIR"}, name) {
+		return "another name: Duet sets ADDR, HOME, PORT and TMPDIR"
+	}
+	return ""
+}
+
+// isPassable keeps a runner's own variables, tokens among them, from being passed on by name.
+func isPassable(name string) string {
+	if expected := isSettable(name); expected != "" {
+		return expected
+	}
+	for _, prefix := range []string{"ACTIONS_", "GITHUB_", "INPUT_", "RUNNER_"} {
+		if strings.HasPrefix(strings.ToUpper(name), prefix) {
+			return "a variable that is not the runner's: ACTIONS_*, GITHUB_*, INPUT_* and RUNNER_* are never passed on"
+		}
+	}
+	return ""
+}
+
+func readReady(to *Ready) strictyaml.Read {
+	readPath := strictyaml.Text(&to.Path, strictyaml.Matching(requestPath, "a path starting with /, of printable ASCII without spaces or #"))
+	return func(n strictyaml.Node) error {
+		if !n.IsMap() {
+			return readPath(n)
+		}
+		return n.Map(
+			strictyaml.Field{Key: "path", Read: readPath},
+			strictyaml.Field{Key: "timeout", Read: strictyaml.Duration(&to.Timeout, minReady, maxReady)},
+		)
+	}
+}
+
+func (c *Config) readWorkloads(n strictyaml.Node) error {
+	const expected = "a name (1 to 40 of a-z, 0-9 and -) or a path below the repository such as ./bench/mine.yaml"
+	return strictyaml.Texts(&c.Workloads, 1, maxWorkloads, func(s string) string {
+		if IsWorkloadPath(s) && isLocal(s) == "" || workload.NameOK(s) {
+			return ""
+		}
+		return expected
+	}, unlikeOthers())(n)
+}
+
+// IsWorkloadPath tells a path of the repository from the name of an embedded workload.
+func IsWorkloadPath(s string) bool { return strings.ContainsAny(s, "/.") }
+
+// unlikeOthers objects to a text that it saw before.
+func unlikeOthers() strictyaml.Check {
+	seen := map[string]bool{}
+	return func(s string) string {
+		if seen[path.Clean(s)] {
+			return "each one once"
+		}
+		seen[path.Clean(s)] = true
+		return ""
+	}
+}
+
+func (c *Config) readParity(n strictyaml.Node) error {
+	return n.Map(
+		strictyaml.Field{Key: "ignore", Read: strictyaml.Texts(&c.Parity.Ignore, 0, maxList, strictyaml.Matching(ignoredPath, `a path such as "$.id"`))},
+		strictyaml.Field{Key: "requests", Read: strictyaml.Int(&c.Parity.Requests, 1, maxParity)},
+	)
+}
+
+func (c *Config) readMargins(n strictyaml.Node) error {
+	return strictyaml.Each(maxList, func(metric string, n strictyaml.Node) error {
+		if !metricName.MatchString(metric) {
+			return n.Errorf("margin %q: expected a metric's name", metric)
+		}
+		var share float64
+		if err := strictyaml.Share(&share, 0.1, 100)(n); err != nil {
+			return err
+		}
+		c.Margins[metric], c.margins[metric] = share, n.Errorf
+		return nil
+	})(n)
+}
+
+func (c *Config) readPolicy(n strictyaml.Node) error {
+	return n.Map(
+		strictyaml.Field{Key: "gate", Read: strictyaml.Choice(&c.Policy.Gate, Gates()...)},
+		strictyaml.Field{Key: "isolation", Read: strictyaml.Choice(&c.Policy.Isolation, IsolationBasic, IsolationStrict)},
+		strictyaml.Field{Key: "self-hosted-forks", Read: strictyaml.Choice(&c.Policy.SelfHostedForks, ForksRefuse, ForksAllow)},
+	)
+}
+
+// Gates are all gates, from the loosest to the tightest.
+func Gates() []Gate { return []Gate{GateNever, GateRegression, GateInconclusive} }
+
+// pairReader keeps the places of pairs until all services are known.
+type pairReader struct {
+	given  bool
+	pairs  []Pair
+	places []strictyaml.Node
+}
+
+func (r *pairReader) read(n strictyaml.Node) error {
+	r.given = true
+	return strictyaml.List(0, maxPairs, func(item strictyaml.Node) error {
+		var p Pair
+		err := item.Map(
+			strictyaml.Field{Key: "name", Read: strictyaml.Text(&p.Name, strictyaml.Matching(serviceName, nameExpected))},
+			strictyaml.Field{Key: "go", Required: true, Read: strictyaml.Text(&p.Go)},
+			strictyaml.Field{Key: "rust", Required: true, Read: strictyaml.Text(&p.Rust)},
+		)
+		if err != nil {
+			return err
+		}
+		if p.Name == "" {
+			p.Name = p.Go + "-" + p.Rust
+		}
+		for _, other := range r.pairs {
+			if other.Name == p.Name {
+				return item.Errorf("pair %q: another pair is called so", p.Name)
+			}
+		}
+		r.pairs, r.places = append(r.pairs, p), append(r.places, item)
+		return nil
+	})(n)
+}
+
+// resolve holds pairs to services. Without any, the one Go and the one Rust service are a pair.
+func (r *pairReader) resolve(services []Service) ([]Pair, error) {
+	names := map[Lang][]string{}
+	for _, s := range services {
+		names[s.Lang] = append(names[s.Lang], s.Name)
+	}
+	if !r.given {
+		if len(names[Go]) == 1 && len(names[Rust]) == 1 {
+			return []Pair{{Name: names[Go][0] + "-" + names[Rust][0], Go: names[Go][0], Rust: names[Rust][0]}}, nil
+		}
+		return nil, nil
+	}
+	for i, p := range r.pairs {
+		for _, half := range []struct {
+			lang Lang
+			name string
+		}{{Go, p.Go}, {Rust, p.Rust}} {
+			if !slices.Contains(names[half.lang], half.name) {
+				return nil, r.places[i].Errorf("pair %q: no %s service %q: expected one of %q", p.Name, half.lang, half.name, names[half.lang])
+			}
+		}
+	}
+	return r.pairs, nil
+}
+
+// isDir allows what isLocal does, the repository itself, and a second checkout beside it: ../NAME.
+func isDir(s string) string {
+	if s == "." {
+		return ""
+	}
+	rest := strings.TrimPrefix(s, "../")
+	if isLocal(rest) != "" {
+		return "a path below the repository, or ../NAME for a second checkout beside it"
+	}
+	return ""
+}
+
+// isLocal holds a path to what stays below its folder on every system, and cannot be taken for a flag.
+func isLocal(s string) string {
+	const expected = "a relative path with forward slashes that stays below its folder"
+	if s == "" || len(s) > maxPath || strings.ContainsAny(s, "\\:\n\t") || path.IsAbs(s) {
+		return expected
+	}
+	clean := path.Clean(s)
+	if clean == "." {
+		return expected
+	}
+	for _, part := range strings.Split(clean, "/") {
+		if part == ".." || strings.HasPrefix(part, "-") || strings.EqualFold(part, ".git") {
+			return expected + "; no part is .. or .git or starts with -"
+		}
+	}
+	if strings.Contains(s, "..") && slices.Contains(strings.Split(s, "/"), "..") {
+		return expected + "; no part is .. or .git or starts with -"
+	}
+	return ""
+}
+
+func isGlob(s string) string {
+	if !doublestar.ValidatePattern(s) || strings.HasPrefix(s, "/") {
+		return "a pattern such as **/*.md, relative to the repository"
+	}
+	return ""
+}
+
+// checkMargins holds margins to metrics. Head's are being written now: a wrong name is an error. Base's may be
+// from before a metric was renamed: it is said and left out.
+func (c Config) checkMargins(metrics []string) error {
+	for _, name := range unknownMargins(c.Margins, metrics) {
+		if at := c.margins[name]; at != nil {
+			return &UsageError{Err: at("margin %q: no such metric: expected one of %s", name, strings.Join(metrics, ", "))}
+		}
+		return &UsageError{Err: errors.New("margin " + name + ": no such metric")}
+	}
+	return nil
+}
+
+func unknownMargins(margins map[string]float64, metrics []string) []string {
+	var unknown []string
+	for name := range margins {
+		if !slices.Contains(metrics, name) {
+			unknown = append(unknown, name)
+		}
+	}
+	slices.Sort(unknown)
+	return unknown
+}

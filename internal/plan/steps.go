@@ -1,0 +1,95 @@
+package plan
+
+import "time"
+
+// Steps is the maximal order: every build works, every row stays open to the last look and is suspect then.
+func Steps(p Plan) []Step {
+	pr := Progress{
+		Built: map[Variant]bool{}, Calibrated: map[string]bool{}, Rounds: map[string]map[Phase]int{},
+	}
+	var all []Step
+	for {
+		step := Next(p, pr)
+		all = append(all, step)
+		switch step.Kind {
+		case StepDone:
+			return all
+		case StepBuild:
+			pr.Built[step.Variant] = true
+		case StepParity:
+			pr.ParityDone = true
+		case StepCalibrate:
+			pr.Calibrated[step.Workload] = true
+		case StepRound:
+			if pr.Rounds[step.Workload] == nil {
+				pr.Rounds[step.Workload] = map[Phase]int{}
+			}
+			pr.Rounds[step.Workload][step.Phase] = step.Round
+			if step.Settle {
+				pr.Rows = p.undecided(pr)
+			}
+		}
+	}
+}
+
+// undecided has one row a service and workload: open before the last look, suspect from then on.
+func (p Plan) undecided(pr Progress) []Row {
+	last := p.Rounds.Looks[len(p.Rounds.Looks)-1]
+	var rows []Row
+	for _, w := range p.Workloads {
+		state := RowOpen
+		if pr.Rounds[w.Name][Screen] >= last {
+			state = RowSuspect
+		}
+		for _, name := range p.ServiceNames() {
+			rows = append(rows, Row{Service: name, Workload: w.Name, State: state})
+		}
+	}
+	return rows
+}
+
+// Estimate is how long a plan takes at most. Builds are guesses: only a build can tell.
+type Estimate struct {
+	Build   time.Duration // all variants, clean and incremental
+	Measure time.Duration // parity, calibration and screening to the last look
+	Confirm time.Duration // if every service had a suspect in every workload
+}
+
+// Total is the sum of the parts.
+func (e Estimate) Total() time.Duration { return e.Build + e.Measure + e.Confirm }
+
+// What the parts around the measuring windows take, as the bundled pair takes them.
+const (
+	goBuild     = 20 * time.Second
+	rustBuild   = 60 * time.Second
+	trialAround = 400 * time.Millisecond // start, setup, warm-up and stop of one variant
+	parityTime  = time.Second            // of one variant and workload
+	calibration = 2 * time.Second        // of one variant and workload
+)
+
+// Estimates is how long a plan takes at most.
+func Estimates(p Plan) Estimate {
+	var e Estimate
+	for _, step := range Steps(p) {
+		switch step.Kind {
+		case StepBuild:
+			if p.Services[step.Variant].Lang == Rust {
+				e.Build += rustBuild
+			} else {
+				e.Build += goBuild
+			}
+		case StepParity:
+			e.Measure += parityTime * time.Duration(len(p.Services)*len(p.Workloads))
+		case StepCalibrate:
+			e.Measure += calibration * time.Duration(len(p.Services))
+		case StepRound:
+			round := (p.Window.Trial + trialAround) * time.Duration(len(step.Start))
+			if step.Phase == Confirm {
+				e.Confirm += round
+			} else {
+				e.Measure += round
+			}
+		}
+	}
+	return e
+}
