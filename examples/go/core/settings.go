@@ -12,7 +12,7 @@ import "time"
 //
 //	GOGC, GOMEMLIMIT   the runtime's defaults: 100, none       Rust: the system allocator
 //	GOMAXPROCS         the runtime's default: usable cores     Rust: as many tokio workers
-//	build              go build -trimpath, symbols kept        Rust: --release, thin LTO, line tables kept
+//	build              go build -trimpath, symbols kept        Rust: --release, one codegen unit, line tables kept
 //	JSON               encoding/json, owned strings            Rust: serde_json, owned strings
 //	TCP_NODELAY        on (Go's default)                       Rust: set on accept
 //	access log         none                                    Rust: none
