@@ -220,7 +220,7 @@ func TestHolmIntervals(t *testing.T) {
 
 // METHOD.md section 2, through Settle and Run: 40 rows a report.
 func TestFalseReports(t *testing.T) {
-	const reports = 150
+	const reports = 100
 	wrong, unsure, judged := 0, 0, 0
 	for seed := range uint64(reports) {
 		w := newWorld(1000+seed, 0.01/math.Sqrt2, "a", "b", "c", "d")
@@ -245,7 +245,7 @@ func TestFalseReports(t *testing.T) {
 }
 
 func TestPower(t *testing.T) {
-	const reports = 80
+	const reports = 60
 	found, wrong := 0, 0
 	for seed := range uint64(reports) {
 		w := newWorld(3000+seed, 0.01/math.Sqrt2, "a", "b")

@@ -9,6 +9,7 @@ import (
 	"github.com/duet-bench/duet/internal/compare"
 	"github.com/duet-bench/duet/internal/plan"
 	"github.com/duet-bench/duet/internal/result"
+	"github.com/duet-bench/duet/internal/stats"
 )
 
 // COMMENT.md, "Words for services".
@@ -210,5 +211,64 @@ func TestTighten(t *testing.T) {
 		if got != v.want || (err != nil) != (v.err != "") || (err != nil && (!errors.As(err, &usage) || !strings.Contains(err.Error(), v.err))) {
 			t.Errorf("Tighten(%q, %q) = %q, %v, want %q, %q", v.base, v.flag, got, err, v.want, v.err)
 		}
+	}
+}
+
+func TestVerdictText(t *testing.T) {
+	for v, word := range map[compare.Verdict]string{
+		compare.NotJudged: "not-judged", compare.Inconclusive: "inconclusive", compare.Unchanged: "unchanged",
+		compare.Improved: "improved", compare.Regressed: "regressed",
+	} {
+		text, _ := v.MarshalText()
+		var back compare.Verdict
+		if err := back.UnmarshalText(text); err != nil || string(text) != word || back != v {
+			t.Errorf("%d is written %q and read %v, %v, want %q", v, text, back, err, word)
+		}
+	}
+	var v compare.Verdict
+	if err := v.UnmarshalText([]byte("fine")); err == nil || v != compare.NotJudged {
+		t.Errorf("\"fine\" read as %v, %v", v, err)
+	}
+}
+
+// A row says what confirmation would have found in it as one more suspect, and how many rounds it lacks.
+func TestForesight(t *testing.T) {
+	w := newWorld(26, 0.001, "list")
+	w.shift = func(v plan.Variant, _, m string) float64 {
+		switch {
+		case v == goHead && m == "cold_start":
+			return 1 // a sure suspect
+		case v == goHead && m == "peak_rss":
+			return 0.05 * w.rng.NormFloat64()
+		}
+		return 0
+	}
+	c := w.measure()
+	suspects := 0
+	for _, r := range c.Rows {
+		if r.Confirmed {
+			suspects++
+		}
+	}
+	r := row(t, c, "rust", "list", "cpu_per_request")
+	effect, _ := stats.Detectable(7, r.Noise, math.Log1p(r.Margin), 0.01/float64(suspects+1), 0.8)
+	if suspects == 0 || r.Verdict != compare.Unchanged || math.Abs(r.Detectable-math.Expm1(effect)) > 1e-12 || r.MoreRounds != 0 {
+		t.Errorf("%d suspects; %+v, want detectable %g", suspects, r, math.Expm1(effect))
+	}
+	noisy := row(t, c, "go", "list", "peak_rss")
+	if noisy.Verdict != compare.Inconclusive || noisy.Detectable < 0.05 || (noisy.MoreRounds > 0 && noisy.MoreRounds < 10) {
+		t.Errorf("noisy row = %+v, want inconclusive, a poor detectable change and many more rounds", noisy)
+	}
+	// With that many rounds more, such a row is settled.
+	w = newWorld(27, 0.02, "list")
+	w.run.Plan.Rounds.Looks = []int{7}
+	calm := row(t, w.measure(), "go", "list", "peak_rss")
+	if calm.Verdict != compare.Inconclusive || calm.MoreRounds < 10 {
+		t.Fatalf("calm row = %+v, want inconclusive with many more rounds", calm)
+	}
+	w = newWorld(28, 0.02, "list")
+	w.run.Plan.Rounds.Looks = []int{7 + calm.MoreRounds}
+	if r := row(t, w.measure(), "go", "list", "peak_rss"); r.Verdict != compare.Unchanged {
+		t.Errorf("after %d more rounds %+v, want unchanged", calm.MoreRounds, r)
 	}
 }
