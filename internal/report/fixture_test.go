@@ -82,11 +82,18 @@ func newTrial(variant plan.Variant, w string) result.Trial {
 		Open: result.Stage{Requests: 4000, Seconds: 2, CPUSeconds: 1.1 * scale, Offered: 2000, Achieved: 2000, LatenessP99: 22e-6, Slices: 100},
 		Memory: result.Memory{PeakRSS: int64(23_400_000 * scale), PeakPSS: int64(22_100_000 * scale),
 			PeakPSSAnon: int64(17_600_000 * scale)}}
-	for i := range 90 {
-		grown := int64(scale * 23_400_000 * (1 - math.Exp(-float64(i+5)/20)))
-		t.Memory.Curve = append(t.Memory.Curve, result.MemoryPoint{At: float64(i) * 0.05, RSS: grown, PSS: grown, PSSAnon: grown / 2})
-	}
 	return t
+}
+
+// withCurves gives every trial more samples of memory than a chart shows.
+func withCurves(trials []result.Trial) {
+	for i := range trials {
+		m := &trials[i].Memory
+		for j := range 65 {
+			grown := int64(float64(m.PeakRSS) * (1 - math.Exp(-float64(j+5)/20)))
+			m.Curve = append(m.Curve, result.MemoryPoint{At: float64(j) * 0.05, RSS: grown, PSS: grown, PSSAnon: grown / 2})
+		}
+	}
 }
 
 // row makes a comparison whose interval is ratio ± half, both as shares.
@@ -116,7 +123,7 @@ func unchanged(service string) []compare.Comparison {
 			out = append(out, row(service, w, x.metric, x.base, 0.998, 0.006, compare.Unchanged))
 		}
 		p99 := row(service, w, "p99", 1.9e-3*s, 1, 0, compare.NotJudged)
-		p99.CI, p99.Ratio, p99.Noise, p99.Detectable, p99.Why = compare.Interval{}, 0, 0, 0, "needs 10,000 requests, has 4,000"
+		p99.CI, p99.Ratio, p99.Noise, p99.Detectable, p99.Rounds, p99.Why = compare.Interval{}, 0, 0, 0, 0, "needs 10,000 requests, has 4,000"
 		out = append(out, p99)
 	}
 	size := row(service, "", "binary_size", 9.13e6*scale, 1.0004, 0, compare.Unchanged)
@@ -201,6 +208,7 @@ func fixtures() []fixture {
 func measuredFixtures() []fixture {
 	regressed := fixture{name: "regressed", run: newRun(), c: newComparisons(), o: Options{Files: []string{".duet/run.json", ".duet/report.json", ".duet/comment.md"}}}
 	regressed.run.Warnings = []string{"duet.yml was changed by head: workloads are head's for both sides"}
+	withCurves(regressed.run.Trials)
 	judge(&regressed.c, row("go", "url-shortener", "p50", 412e-6, 1.071, 0.012, compare.Regressed))
 	worst := row("go", "url-shortener", "cpu_per_request", 98.2e-6, 1.079, 0.011, compare.Regressed)
 	judge(&regressed.c, worst)
@@ -298,6 +306,11 @@ func brokenFixtures() []fixture {
 func broken(title string, side plan.Side, doing, message string, tail []string) fixture {
 	f := fixture{name: title, run: newRun(), c: newComparisons()}
 	f.run.Failures = []result.Failure{{Variant: v("go", side), Step: doing, Error: message, LogTail: tail}}
+	for i, b := range f.run.Builds {
+		if doing == "building" && b.Variant == v("go", side) {
+			f.run.Builds[i] = result.Build{Variant: b.Variant, Error: message, LogTail: tail}
+		}
+	}
 	f.run.State = result.NotMeasured
 	f.c.Verdict = compare.NotJudged
 	if side == plan.Base {

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -108,11 +109,8 @@ func named(titles []string) []string {
 
 // markerKey keeps a key to what cannot end a comment: letters, digits, dots, slashes, single dashes.
 func markerKey(key string) string {
-	if key == "" {
-		return "local"
-	}
 	var b strings.Builder
-	for _, r := range clean(key, 200) {
+	for _, r := range cmp.Or(clean(key, 200), "local") {
 		ok := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._/:", r)
 		switch {
 		case ok:

@@ -62,9 +62,7 @@ func (r Report) circumstances() []Text {
 	if r.Base != nil {
 		add(say(plain("base: "), name(r.Base.SHA)))
 	}
-	if r.Head.SHA != "" {
-		add(say(plain("head: "), name(r.Head.SHA)))
-	}
+	add(say(plain("head: "), name(r.Head.SHA)))
 	add(r.measured()...)
 	return out
 }

@@ -16,7 +16,8 @@ type table struct {
 	title  Text
 	header []Text
 	rows   [][]Text
-	more   int // rows that would belong here and are only in All rows
+	more   int  // rows that would belong here and are only in All rows
+	alone  bool // head's figures alone
 }
 
 // group is services shown side by side: a pair, or one service alone.
@@ -111,7 +112,7 @@ func (r Report) movedTables() []table {
 		}
 		lines = slices.DeleteFunc(lines, func(l line) bool { return !keep(l) })
 		slices.SortStableFunc(lines, func(a, b line) int { return a.rank() - b.rank() })
-		t := table{}
+		t := table{alone: r.headAlone(g)}
 		if len(lines) > maxMoved {
 			t.more, lines = len(lines)-maxMoved, lines[:maxMoved]
 		}
@@ -129,7 +130,7 @@ func (r Report) movedTables() []table {
 
 // fill writes a group's lines: a column a service, and the gap.
 func (r Report) fill(t *table, g group, lines []line) {
-	alone := r.headAlone(g)
+	alone := t.alone
 	gap := g.pair != nil && slices.ContainsFunc(r.Gaps, func(x Gap) bool { return x.Pair == g.pair.Name })
 	t.header = []Text{say(plain("workload · metric"))}
 	for _, service := range g.services {
@@ -150,9 +151,9 @@ func (r Report) fill(t *table, g group, lines []line) {
 		t.header = append(t.header, title)
 	}
 	for _, l := range lines {
-		cells := []Text{lineName(l)}
+		cells := []Text{lineName(l, alone)}
 		for _, row := range l.rows {
-			cells = append(cells, cell(row))
+			cells = append(cells, cell(row, alone))
 		}
 		if gap {
 			cells = append(cells, say(plain(gapWords(r.gap(g.pair.Name, l)))))
@@ -161,10 +162,13 @@ func (r Report) fill(t *table, g group, lines []line) {
 	}
 }
 
-// lineName is "workload, break, metric": two short lines are kinder to a phone than one long one.
-func lineName(l line) Text {
+// lineName is a line's workload and metric, below each other where the figures take two lines as well.
+func lineName(l line, oneLine bool) Text {
 	if l.workload == "" {
 		return say(metricLabel(l.metric))
+	}
+	if oneLine {
+		return say(name(l.workload), plain(" · "), metricLabel(l.metric))
 	}
 	return say(name(l.workload), plain("\n"), metricLabel(l.metric))
 }
@@ -189,10 +193,13 @@ func gapWords(g *Gap) string {
 	return factor(g.Head) + " (" + factor(g.Base) + ")"
 }
 
-// cell is one service's figures and verdict.
-func cell(row *Row) Text {
-	if row == nil {
+// cell is one service's figures and verdict, or head's figure alone.
+func cell(row *Row, alone bool) Text {
+	switch {
+	case row == nil:
 		return say(plain(none))
+	case alone:
+		return say(plain(quantity(row.Head, row.Unit)))
 	}
 	figures := change(row.Base, row.Head, row.Unit)
 	if row.Base == nil && row.Verdict == compare.NotJudged {
@@ -379,7 +386,13 @@ func (r Report) build(service string, side plan.Side) *Build {
 
 // rest counts what stands below the fold, in words: "18 more unchanged, 2 not judged".
 func (r Report) rest(tables []table) string {
-	shown := 0
+	if !slices.ContainsFunc(r.groups(), func(g group) bool { return !r.headAlone(g) }) {
+		return ""
+	}
+	shown, more := 0, "more "
+	if len(tables) == 0 {
+		more = ""
+	}
 	for _, t := range tables {
 		shown += t.more
 	}
@@ -400,7 +413,7 @@ func (r Report) rest(tables []table) string {
 	for _, w := range []struct {
 		n    int
 		text string
-	}{{shown, "more that moved or are inconclusive"}, {counts[compare.Unchanged], "more unchanged"}, {counts[compare.NotJudged], "not judged"}} {
+	}{{shown, "more that moved or are inconclusive"}, {counts[compare.Unchanged], more + "unchanged"}, {counts[compare.NotJudged], "not judged"}} {
 		if w.n == 0 {
 			continue
 		}

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/olekukonko/tablewriter"
@@ -49,18 +50,31 @@ func (t Terminal) Render(r Report) string {
 	if words := r.rest(tables); words != "" {
 		s.sentence(say(plain(words)))
 	}
-	for _, p := range r.Pairs {
-		if gaps, ok := r.gapTable(p); ok {
-			gaps.title = append(r.label(p.Rust), plain(" ÷ "))
-			gaps.title = append(append(gaps.title, r.label(p.Go)...), plain(" at head (at base): described, never judged"))
-			s.table(gaps)
-		}
+	if !slices.ContainsFunc(tables, func(t table) bool { return t.alone }) { // those tables show the gap themselves
+		s.gaps(r)
 	}
 	if builds := r.buildTable(); len(builds.rows) > 0 {
 		s.table(builds)
 	}
 	s.footer(r)
 	return s.b.String()
+}
+
+// gaps writes one language against the other, a table a pair.
+func (s *screen) gaps(r Report) {
+	for _, p := range r.Pairs {
+		t, ok := r.gapTable(p)
+		if !ok {
+			continue
+		}
+		when := " at head"
+		if slices.ContainsFunc(r.Gaps, func(g Gap) bool { return g.Pair == p.Name && g.Base != nil }) {
+			when = " at head (at base)"
+		}
+		t.title = append(append(r.label(p.Rust), plain(" ÷ ")), r.label(p.Go)...)
+		t.title = append(t.title, plain(when+": described, never judged"))
+		s.table(t)
+	}
 }
 
 // footer is warnings, provenance and where the files are.

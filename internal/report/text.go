@@ -89,12 +89,12 @@ func prose(s string) Span {
 	for i, r := range s {
 		letter := r < utf8.RuneSelf && unicode.IsLetter(r)
 		digit := r >= '0' && r <= '9'
-		if !letter && (i == 0 || !digit && !strings.ContainsRune(" ,;()%.'÷→–−-±", r)) {
+		if !letter && (i == 0 || !digit && !strings.ContainsRune(" ,:;()%.'·÷→–−-±", r)) {
 			return name(s)
 		}
 	}
 	lower := strings.ToLower(s)
-	if s == "" || strings.Contains(lower, "www.") || strings.Contains(lower, "gh-") || hasLongHex(lower) {
+	if s == "" || strings.Count(s, ":") != strings.Count(s, ": ") || strings.Contains(lower, "www.") || strings.Contains(lower, "gh-") || hasLongHex(lower) {
 		return name(s)
 	}
 	return plain(s)

@@ -150,7 +150,7 @@ func (r Report) failureSentences() []Text {
 		}
 		line := append(r.label(f.Variant.Service), plain(" "+failureWords(f.Step)+" at "+string(sideWord(f.Variant.Side))))
 		if f.Variant.Side == plan.Base {
-			out = append(out, append(line, plain(": head has nothing to be compared with. This is not head's fault.")))
+			out = append(out, append(line, plain(": head has nothing to be compared with. Head is not to blame.")))
 			continue
 		}
 		out = append(out, append(bold(line), plain(": please read the last lines below.")))
@@ -212,7 +212,9 @@ func (r Report) verdictSentences() []Text {
 	case len(r.order) > 0 && r.all(func(s Service) bool { return s.Identical }):
 		return []Text{say(plain("Base and head are the same program with the same inputs, so only head was measured. No action needed."))}
 	case len(doubtful) > 0:
-		return []Text{say(plain("No regression was found, but not every row could be settled. No action needed."))}
+		return []Text{say(plain("No regression was found. No action needed."))}
+	case r.broke:
+		return []Text{say(plain("No row regressed."))}
 	case r.Verdict == compare.Unchanged:
 		return []Text{say(plain("No row moved by more than its margin. No action needed."))}
 	}
@@ -245,9 +247,9 @@ func (r Report) moved(row Row) Text {
 func (r Report) doubtSentences() []Text {
 	var out []Text
 	if n := len(r.with(compare.Inconclusive)); n > 0 {
-		line := count(n) + " of " + count(len(r.Rows)) + " rows are inconclusive: this machine was too noisy for them."
+		line := count(n) + " of " + count(len(r.Rows)) + " rows are inconclusive: too noisy to tell."
 		if n == 1 {
-			line = "1 of " + count(len(r.Rows)) + " rows is inconclusive: this machine was too noisy for it."
+			line = "1 of " + count(len(r.Rows)) + " rows is inconclusive: too noisy to tell."
 		}
 		more := 0
 		for _, row := range r.Rows {
@@ -259,7 +261,7 @@ func (r Report) doubtSentences() []Text {
 		out = append(out, say(plain(line)))
 	}
 	for i, service := range r.order {
-		if s := r.Services[service]; i < maxClaims && s.Why != "" && r.failed(service, plan.Head)+r.failed(service, plan.Base) == "" {
+		if s := r.Services[service]; i < maxClaims && s.Why != "" && r.Base != nil && r.failed(service, plan.Head)+r.failed(service, plan.Base) == "" {
 			out = append(out, append(r.label(service), plain(": "), prose(strings.TrimSuffix(s.Why, ".")), plain(".")))
 		}
 	}
