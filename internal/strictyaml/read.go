@@ -204,7 +204,16 @@ func Int(to *int, least, most int) Read {
 	}
 }
 
-var decimalShare = regexp.MustCompile(`^[0-9]{1,3}(\.[0-9]{1,3})?%$`)
+// What percentages and durations look like, for JSON Schemas too.
+const (
+	PercentPattern  = `^[0-9]{1,3}(\.[0-9]{1,3})?%$`
+	DurationPattern = `^([0-9]{1,6}(\.[0-9]{1,3})?(ms|s|m|h)){1,4}$`
+)
+
+var (
+	decimalShare   = regexp.MustCompile(PercentPattern)
+	durationSyntax = regexp.MustCompile(DurationPattern)
+)
 
 // Share reads a percentage such as 2% as a share, 0.02. The bounds are percentages.
 func Share(to *float64, least, most float64) Read {
@@ -221,8 +230,6 @@ func Share(to *float64, least, most float64) Read {
 		return nil
 	}
 }
-
-var durationSyntax = regexp.MustCompile(`^([0-9]{1,6}(\.[0-9]{1,3})?(ms|s|m|h)){1,4}$`)
 
 // Duration reads a duration such as 90s or 1m30s.
 func Duration(to *time.Duration, least, most time.Duration) Read {

@@ -21,6 +21,8 @@ import (
 const (
 	MaxBytes = 64 << 10
 	MaxDepth = 16
+	// maxTokens keeps the library's parser, which is quadratic in the length of a map, under 0.1 s.
+	maxTokens = 10_000
 )
 
 // Error is a refusal and its place, written "FILE:LINE:COLUMN: …". Lines and columns count from 1.
@@ -180,6 +182,9 @@ func (n Node) library(source string) (parsed *ast.File, err error) {
 
 // refuse bounds what the parser will recurse into, and names what YAML has and a configuration does not need.
 func (n Node) refuse(tokens token.Tokens) error {
+	if len(tokens) > maxTokens {
+		return n.place(tokens[maxTokens]).Errorf("the file is too long: expected at most %d words and signs", maxTokens)
+	}
 	flow, line, onLine := 0, 0, 0
 	for _, t := range tokens {
 		at := n.place(t)

@@ -33,7 +33,7 @@ const (
 )
 
 var (
-	nameSyntax    = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
+	nameSyntax    = regexp.MustCompile(NamePattern)
 	captureSyntax = regexp.MustCompile(`^[a-z][a-z0-9_]{0,39}$`)
 	headerSyntax  = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$")
 	sourceSyntax  = regexp.MustCompile(`^(header:[A-Za-z0-9-]{1,100}|\$(\.[A-Za-z_][A-Za-z0-9_-]*|\[[0-9]{1,4}\]|\['[^'\\]{1,100}'\])*)$`)
@@ -77,6 +77,9 @@ func Parse(file string, document []byte) (Workload, error) {
 	}
 	return w, nil
 }
+
+// NamePattern is what a workload's name looks like.
+const NamePattern = `^[a-z0-9][a-z0-9-]{0,39}$`
 
 // NameExpected describes a workload's name, for errors.
 const NameExpected = "1 to 40 of a-z, 0-9 and -, starting with a letter or digit"
