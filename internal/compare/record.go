@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/duet-bench/duet/internal/plan"
 	"github.com/duet-bench/duet/internal/result"
@@ -101,7 +102,7 @@ func (r record) failure(v plan.Variant) string {
 		if f.Variant != v {
 			continue
 		}
-		switch f.Step {
+		switch step, _, _ := strings.Cut(f.Step, " "); step { // "answering list" names its workload
 		case "building":
 			return "does not build at " + string(v.Side)
 		case "starting":

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/duet-bench/duet/internal/plan"
 	"github.com/duet-bench/duet/internal/result"
@@ -111,12 +112,22 @@ type disagreement struct {
 	warnings []string
 }
 
-// question is one kind of request, as parity names it.
-type question struct{ workload, request string }
+// question is one kind of request and what differs in its answer. Paths hold captured values, which no two
+// variants share, so a path counts by its number of segments.
+type question struct {
+	workload, method, what string
+	segments               int
+}
 
-// parity reads result.ParityResult. It relies on two laws of that list: where two variants differ, at least one of
-// their differences is kept when the list is cut; and a service whose inputs are identical may stand in it
-// under either side.
+func asked(d result.Difference) question {
+	method, path, _ := strings.Cut(d.Request, " ")
+	path, _, _ = strings.Cut(path, "?")
+	return question{workload: d.Workload, method: method, what: d.What, segments: strings.Count(path, "/")}
+}
+
+// parity reads result.ParityResult. A service whose inputs are identical may stand in it under either side, and
+// base's half of such a pair may be missing: so where the list is whole, an answer stopped agreeing only if one
+// of the two services changed it. A cut list hides differences: then nothing is set side by side.
 func (r record) parity() disagreement {
 	d := disagreement{withheld: map[string]bool{}}
 	p := r.run.Parity
@@ -126,44 +137,60 @@ func (r record) parity() disagreement {
 			d.withheld[pair.Name] = true // said as that service's verdict
 			continue
 		}
-		if p == nil {
+		withhold := func(format string, args ...any) {
 			d.withheld[pair.Name] = true
-			d.warnings = append(d.warnings, fmt.Sprintf("%s: answers were not compared, so Rust ÷ Go is withheld", pair.Name))
+			d.warnings = append(d.warnings, fmt.Sprintf("%s: %s, so Rust ÷ Go is withheld", pair.Name, fmt.Sprintf(format, args...)))
+		}
+		if p == nil {
+			withhold("answers were not compared")
 			continue
 		}
-		head := r.differences(goHead, rustHead)
-		if len(head) == 0 {
-			continue
-		}
-		d.withheld[pair.Name] = true
-		d.warnings = append(d.warnings, fmt.Sprintf("%s: %s and %s answer differently (%s · %s), so Rust ÷ Go is withheld",
-			pair.Name, goHead, rustHead, head[0].workload, head[0].request))
-		goBase, rustBase := variant(pair.Go, plan.Base), variant(pair.Rust, plan.Base)
-		if r.uncompared(pair.Go) != "" || r.uncompared(pair.Rust) != "" {
-			continue // base has no two services that could have agreed
-		}
-		base := r.differences(goBase, rustBase)
+		differ := r.differences(goHead, rustHead)
 		switch {
-		case len(base) == 0:
-			d.broke = true
+		case len(differ) > 0:
+			withhold("%s and %s answer differently (%s · %s)", goHead, rustHead, differ[0].Workload, differ[0].Request)
 		case p.Total > len(p.Differences):
-			d.warnings = append(d.warnings, fmt.Sprintf("%s: base's services differ too, and the list of differences is cut: new ones at head are not told apart", pair.Name))
-		default:
-			d.broke = d.broke || slices.ContainsFunc(head, func(q question) bool { return !slices.Contains(base, q) })
+			withhold("of %d differences only %d are known, and %s and %s may have some", p.Total, len(p.Differences), goHead, rustHead)
+		}
+		if r.uncompared(pair.Go) == "" && r.uncompared(pair.Rust) == "" { // else base has no two that could have agreed
+			d.broke = d.broke || r.stoppedAgreeing(pair, differ)
 		}
 	}
 	return d
 }
 
-// differences are the requests that two variants answer differently.
-func (r record) differences(a, b plan.Variant) []question {
+// stoppedAgreeing reports whether head's services differ in a question in which base's agreed.
+func (r record) stoppedAgreeing(pair plan.Pair, differ []result.Difference) bool {
+	before := questions(r.differences(variant(pair.Go, plan.Base), variant(pair.Rust, plan.Base)))
+	changed := questions(slices.Concat(
+		r.differences(variant(pair.Go, plan.Base), variant(pair.Go, plan.Head)),
+		r.differences(variant(pair.Rust, plan.Base), variant(pair.Rust, plan.Head))))
+	cut := r.run.Parity.Total > len(r.run.Parity.Differences)
+	for q := range questions(differ) {
+		if !before[q] && (changed[q] || cut) {
+			return true
+		}
+	}
+	return false
+}
+
+// differences are those between two variants, in either order.
+func (r record) differences(a, b plan.Variant) []result.Difference {
 	a, b = r.source(a), r.source(b)
-	var found []question
+	var found []result.Difference
 	for _, d := range r.run.Parity.Differences {
 		x, y := r.source(d.A), r.source(d.B)
 		if (x == a && y == b) || (x == b && y == a) {
-			found = append(found, question{d.Workload, d.Request})
+			found = append(found, d)
 		}
+	}
+	return found
+}
+
+func questions(differences []result.Difference) map[question]bool {
+	found := map[question]bool{}
+	for _, d := range differences {
+		found[asked(d)] = true
 	}
 	return found
 }

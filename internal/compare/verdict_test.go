@@ -88,17 +88,25 @@ func TestParity(t *testing.T) {
 		{name: "head changed its answers, both alike", gaps: true,
 			differences: []result.Difference{differ(goBase, goHead, "GET /"), differ(rustBase, rustHead, "GET /")}},
 		{name: "broke", broke: true, differences: []result.Difference{differ(goHead, rustHead, "GET /"), differ(goBase, goHead, "GET /")}},
-		{name: "broke, named the other way round", broke: true, differences: []result.Difference{differ(rustHead, goHead, "GET /")}},
-		{name: "never agreed", differences: []result.Difference{differ(goHead, rustHead, "GET /"), differ(goBase, rustBase, "GET /")}},
+		{name: "broke, named the other way round", broke: true, differences: []result.Difference{
+			differ(rustHead, goHead, "GET /"), differ(rustHead, rustBase, "GET /")}},
+		{name: "never agreed", differences: []result.Difference{
+			differ(goBase, rustBase, "GET /"), differ(goHead, rustHead, "GET /"), differ(goBase, goHead, "GET /")}},
+		{name: "never agreed, paths hold captured values", differences: []result.Difference{
+			differ(goBase, rustBase, "GET /l/x1?n=1"), differ(goHead, rustHead, "GET /l/y2"), differ(goBase, goHead, "GET /l/x1")}},
 		{name: "a new request", broke: true, differences: []result.Difference{
-			differ(goHead, rustHead, "GET /"), differ(goBase, rustBase, "GET /"), differ(goHead, rustHead, "POST /")}},
-		{name: "a new request, list cut", cut: true, differences: []result.Difference{
-			differ(goHead, rustHead, "GET /"), differ(goBase, rustBase, "GET /"), differ(goHead, rustHead, "POST /")}},
-		{name: "mended", gaps: true, differences: []result.Difference{differ(goBase, rustBase, "GET /")}},
+			differ(goBase, rustBase, "GET /"), differ(goHead, rustHead, "GET /"), differ(goHead, rustHead, "POST /"), differ(goBase, goHead, "POST /")}},
+		{name: "a new request, list cut", cut: true, broke: true, differences: []result.Difference{
+			differ(goBase, rustBase, "GET /"), differ(goHead, rustHead, "GET /"), differ(goHead, rustHead, "POST /")}},
+		{name: "list cut before head", cut: true, differences: []result.Difference{differ(goBase, rustBase, "GET /")}},
+		{name: "mended", gaps: true, differences: []result.Difference{differ(goBase, rustBase, "GET /"), differ(goBase, goHead, "GET /")}},
 		{name: "both identical never agreed", identical: []string{"go", "rust"}, differences: []result.Difference{differ(goHead, rustHead, "GET /")}},
 		{name: "rust identical, never agreed", identical: []string{"rust"}, differences: []result.Difference{
-			differ(goHead, rustHead, "GET /"), differ(goBase, rustHead, "GET /")}},
-		{name: "rust identical, go broke", identical: []string{"rust"}, broke: true, differences: []result.Difference{differ(goHead, rustHead, "GET /")}},
+			differ(goHead, rustHead, "GET /"), differ(goBase, rustHead, "GET /"), differ(goBase, goHead, "GET /")}},
+		{name: "rust identical, base not asked, go unchanged", identical: []string{"rust"}, differences: []result.Difference{
+			differ(goHead, rustHead, "GET /")}},
+		{name: "rust identical, go broke", identical: []string{"rust"}, broke: true, differences: []result.Difference{
+			differ(goHead, rustHead, "GET /"), differ(goBase, goHead, "GET /")}},
 		{name: "no base to have agreed", edit: func(w *world) { delete(w.run.Plan.Services, goBase) },
 			differences: []result.Difference{differ(goHead, rustHead, "GET /")}},
 		{name: "not compared", edit: func(w *world) { w.run.Parity = nil }},
