@@ -186,7 +186,9 @@ func TestFailures(t *testing.T) {
 	}{
 		{"building", goHead, "does not build at head"},
 		{"starting", goHead, "does not start at head"},
-		{"measuring", goHead, "does not survive at head"},
+		{"keeping the binary", goHead, "does not build at head"},
+		{"answering list", goHead, "does not survive at head"},
+		{"measuring list", goHead, "does not survive at head"},
 		{"building", goBase, "does not build at base"},
 		{"starting", goBase, "does not start at base"},
 	} {

@@ -102,13 +102,13 @@ func (r record) failure(v plan.Variant) string {
 		if f.Variant != v {
 			continue
 		}
-		switch step, _, _ := strings.Cut(f.Step, " "); step { // "answering list" names its workload
-		case "building":
-			return "does not build at " + string(v.Side)
+		switch step, _, _ := strings.Cut(f.Step, " "); step { // "measuring list" names its workload
 		case "starting":
 			return "does not start at " + string(v.Side)
+		case "parity", "answering", "measuring":
+			return "does not survive at " + string(v.Side)
 		}
-		return "does not survive at " + string(v.Side)
+		return "does not build at " + string(v.Side) // each of build's steps
 	}
 	return ""
 }
