@@ -1,0 +1,42 @@
+//go:build !linux
+
+package service
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/duet-bench/duet/internal/result"
+	"github.com/duet-bench/duet/internal/sandbox"
+)
+
+// Service is not available here.
+type Service struct{}
+
+// Namespace is not available here.
+type Namespace struct{}
+
+// Start refuses.
+func Start(context.Context, Spec) (*Service, error) { return nil, sandbox.ErrUnsupported }
+
+// NewNamespace refuses.
+func NewNamespace() (*Namespace, error) { return nil, sandbox.ErrUnsupported }
+
+func (*Namespace) Path() string { return "" }
+func (*Namespace) Close() error { return nil }
+
+func (*Service) Dial(context.Context) (net.Conn, error) { return nil, sandbox.ErrUnsupported }
+func (*Service) HTTP() *http.Client                     { return nil }
+func (*Service) Host() string                           { return "" }
+func (*Service) ColdStart() time.Duration               { return 0 }
+func (*Service) Tail() []string                         { return nil }
+func (*Service) Alive() error                           { return sandbox.ErrUnsupported }
+func (*Service) Stop(context.Context) error             { return nil }
+func (*Service) CPU() (time.Duration, error)            { return 0, sandbox.ErrUnsupported }
+func (*Service) Sample() (result.MemoryPoint, error) {
+	return result.MemoryPoint{}, sandbox.ErrUnsupported
+}
+func (*Service) ResetPeak() error        { return sandbox.ErrUnsupported }
+func (*Service) PeakRSS() (int64, error) { return 0, sandbox.ErrUnsupported }
