@@ -1,6 +1,10 @@
 package result
 
 import (
+	"bytes"
+	"compress/zlib"
+	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -8,13 +12,18 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// Bounds of every latency histogram: 1 µs to 60 s at three significant figures, in nanoseconds
-// scaled to histogramUnit. Longer values count as the upper bound, never as nothing.
+// Bounds of every histogram: 100 ns to 60 s at three significant figures, counted in histogramUnit.
+// Longer values count as the upper bound, never as nothing.
 const (
 	histogramUnit    = 100 * time.Nanosecond
 	histogramMax     = 60 * time.Second
 	histogramFigures = 3
+	histogramTop     = int64(histogramMax / histogramUnit)
 )
+
+// maxHistogramPayload bounds the inflated counts of an encoded histogram, in bytes: its 20,480 counters
+// take at most 9 bytes each.
+const maxHistogramPayload = 20_480 * 9
 
 // Histogram is a distribution of durations (HDR, 100 ns to 60 s, three significant figures).
 // Its JSON is the standard compressed HDR encoding in base64. The zero value is empty and ready to use.
@@ -23,10 +32,10 @@ type Histogram struct{ hdr *hdrhistogram.Histogram }
 // Record adds one duration; it allocates on first use only.
 func (h *Histogram) Record(d time.Duration) {
 	if h.hdr == nil {
-		h.hdr = hdrhistogram.New(1, int64(histogramMax/histogramUnit), histogramFigures)
+		h.hdr = newHDR()
 	}
 	v := int64(d / histogramUnit)
-	_ = h.hdr.RecordValue(min(max(v, 0), int64(histogramMax/histogramUnit))) // clamped: cannot be out of range
+	_ = h.hdr.RecordValue(min(max(v, 0), histogramTop)) // clamped: cannot be out of range
 }
 
 // Add adds another histogram's counts.
@@ -35,10 +44,12 @@ func (h *Histogram) Add(other Histogram) {
 		return
 	}
 	if h.hdr == nil {
-		h.hdr = hdrhistogram.New(1, int64(histogramMax/histogramUnit), histogramFigures)
+		h.hdr = newHDR()
 	}
-	h.hdr.Merge(other.hdr)
+	h.hdr.Merge(other.hdr) // all histograms have the same bounds: nothing can be dropped
 }
+
+func newHDR() *hdrhistogram.Histogram { return hdrhistogram.New(1, histogramTop, histogramFigures) }
 
 // Reset empties h and keeps its memory.
 func (h *Histogram) Reset() {
@@ -85,10 +96,44 @@ func (h *Histogram) UnmarshalJSON(text []byte) error {
 		*h = Histogram{}
 		return nil
 	}
+	if err := checkEncoded(encoded); err != nil {
+		return fmt.Errorf("decoding histogram: %w", err)
+	}
 	hdr, err := hdrhistogram.Decode([]byte(encoded))
 	if err != nil {
 		return fmt.Errorf("decoding histogram: %w", err)
 	}
 	h.hdr = hdr
+	return nil
+}
+
+// checkEncoded refuses what is not a histogram of ours before the decoder makes room for it: a run.json may
+// come from anybody, and a header can ask for any amount of memory.
+func checkEncoded(encoded string) error {
+	raw, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return err
+	}
+	const outer = 8 // cookie and length, before the compressed part
+	if len(raw) < outer {
+		return fmt.Errorf("%d bytes: expected more than %d", len(raw), outer)
+	}
+	inflated, err := zlib.NewReader(bytes.NewReader(raw[outer:]))
+	if err != nil {
+		return err
+	}
+	var header struct {
+		Cookie, Payload, Offset, Figures int32
+		Lowest, Highest                  int64
+		Ratio                            float64
+	}
+	if err := binary.Read(inflated, binary.BigEndian, &header); err != nil {
+		return err
+	}
+	if header.Figures != histogramFigures || header.Lowest != 1 || header.Highest != histogramTop ||
+		header.Payload < 0 || header.Payload > maxHistogramPayload {
+		return fmt.Errorf("%d to %d at %d figures in %d bytes: expected 1 to %d at %d in at most %d",
+			header.Lowest, header.Highest, header.Figures, header.Payload, histogramTop, histogramFigures, maxHistogramPayload)
+	}
 	return nil
 }
