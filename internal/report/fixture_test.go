@@ -285,8 +285,7 @@ func brokenFixtures() []fixture {
 	none := fixture{name: "nothing-changed", run: newRun()}
 	none.run.State, none.run.Builds, none.run.Trials, none.run.Parity, none.run.Rates, none.run.Durations = result.NothingChanged, nil, nil, nil, nil, nil
 	none.run.Plan.Changed = []string{}
-	none.c = compare.Comparisons{Verdict: compare.Unchanged, Services: map[string]compare.ServiceVerdict{
-		"go": {Lang: plan.Go, Verdict: compare.Unchanged}, "rust": {Lang: plan.Rust, Verdict: compare.Unchanged}}}
+	none.c = compare.Run(none.run)
 
 	cancelled := fixture{name: "cancelled", run: newRun()}
 	cancelled.run.State, cancelled.run.Trials, cancelled.run.Seconds = result.Cancelled, nil, 74.2

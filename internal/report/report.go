@@ -209,7 +209,7 @@ func newRow(c compare.Comparison) Row {
 	if c.Better == result.Higher {
 		row.Better = "higher"
 	}
-	if c.Rounds > 1 && c.Noise == finite(c.Noise) {
+	if c.Rounds > 1 && !c.Identical && c.Noise == finite(c.Noise) {
 		row.Noise = &c.Noise
 	}
 	return row

@@ -189,6 +189,7 @@ func TestProse(t *testing.T) {
 		"see www.example.org":           true,
 		"see GH-12":                     true,
 		"see http://example":            true,
+		"see :smile:":                   true,
 		"url-shortener · p50 is not judged: few requests": false,
 		"broke in 4f1c2a9be0":                             true,
 		"<b>x":                                            true,

@@ -200,6 +200,8 @@ func cell(row *Row, alone bool) Text {
 		return say(plain(none))
 	case alone:
 		return say(plain(quantity(row.Head, row.Unit)))
+	case row.Identical:
+		return say(plain(quantity(row.Head, row.Unit) + "\nidentical"))
 	}
 	figures := change(row.Base, row.Head, row.Unit)
 	if row.Base == nil && row.Verdict == compare.NotJudged {
@@ -212,8 +214,6 @@ func cell(row *Row, alone bool) Text {
 func outcome(row Row) Text {
 	words, tone := "not judged", Neutral
 	switch {
-	case row.Identical:
-		return say(plain("identical"))
 	case row.Verdict == compare.Regressed:
 		words, tone = "regressed "+effect(row), Bad
 	case row.Verdict == compare.Improved:
@@ -278,7 +278,10 @@ func (r Report) allRows() table {
 			title = append(title, name(row.Workload), plain(" · "))
 		}
 		title = append(title, metricLabel(row.Metric))
-		margin := row.Margin
+		figures, moved := change(row.Base, row.Head, row.Unit), effect(row)
+		if row.Identical {
+			figures, moved = quantity(row.Head, row.Unit), none
+		}
 		why := say()
 		if row.Why != "" {
 			why = say(prose(row.Why))
@@ -291,7 +294,7 @@ func (r Report) allRows() table {
 			rounds += " (" + count(row.MoreRounds) + " more would settle it)"
 		}
 		t.rows = append(t.rows, []Text{
-			title, say(plain(change(row.Base, row.Head, row.Unit))), say(plain(effect(row))), say(plain(share(&margin))),
+			title, say(plain(figures)), say(plain(moved)), say(plain(share(known(row.Margin)))),
 			say(plain(share(row.Detectable))), say(plain(share(row.Noise))), say(plain(rounds)), verdictText(row), why,
 		})
 	}

@@ -14,6 +14,9 @@ import (
 // maxClaims is how many services a headline and its sentences name.
 const maxClaims = 6
 
+// manyRounds is from where on nobody would wait for more rounds: four times what a run does at most.
+const manyRounds = 60
+
 // label is a service as people recognise it: Go and Rust in the default pair, else its name.
 func (r Report) label(service string) Text {
 	switch {
@@ -255,7 +258,10 @@ func (r Report) doubtSentences() []Text {
 		for _, row := range r.Rows {
 			more = max(more, row.MoreRounds)
 		}
-		if more > 0 {
+		switch {
+		case more > manyRounds:
+			line += " That takes a quieter machine."
+		case more > 0:
 			line += " About " + count(more) + " more rounds would settle that."
 		}
 		out = append(out, say(plain(line)))
