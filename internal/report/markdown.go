@@ -133,7 +133,7 @@ func inline(t Text, inTable bool) string {
 		}
 		switch {
 		case s.Mark:
-			b.WriteString(emoji[s.Tone] + " ")
+			b.WriteString(s.Tone.emoji() + " ")
 		case s.Name && inTable:
 			b.WriteString(Cell(s.Text))
 		case s.Name:

@@ -24,7 +24,9 @@ const (
 	Doubt
 )
 
-var emoji = [...]string{Neutral: "⚪", Good: "✅", Bad: "❌", Doubt: "❔"}
+func (t Tone) emoji() string {
+	return [...]string{Neutral: "⚪", Good: "✅", Bad: "❌", Doubt: "❔"}[t]
+}
 
 // Span is a piece of text before any format.
 type Span struct {
