@@ -160,7 +160,7 @@ func handler(status int) http.Handler {
 	})
 	mux.HandleFunc("/spend", func(http.ResponseWriter, *http.Request) { spend(50 * time.Millisecond) })
 	mux.HandleFunc("/spend-in-child", func(http.ResponseWriter, *http.Request) {
-		exec.Command("sh", "-c", "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done").Run()
+		exec.Command("sh", "-c", "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done").Run()
 	})
 	mux.HandleFunc("/crash", func(http.ResponseWriter, *http.Request) {
 		fmt.Println("about to crash")

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -42,7 +43,7 @@ func try(ctx context.Context, conn net.Conn, host, path string) answer {
 		if ctx.Err() != nil {
 			return answer{what: "it accepted the connection and never answered", odd: true}
 		}
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
 			return answer{what: "it closed the connection without an answer", odd: true}
 		}
 		return answer{what: err.Error(), odd: true}

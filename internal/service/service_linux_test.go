@@ -95,11 +95,11 @@ func TestStartErrors(t *testing.T) {
 	}{
 		{"exit0", "go@head ended before it was ready: exit status 0 after", nil},
 		{"exit1", ": panic: no database", nil},
-		{"sleep", "go@head was not ready within 300ms: GET /health on port", nil},
+		{"sleep", "go@head was not ready within 1s: GET /health on port", nil},
 		{"mute", "it accepted the connection and never answered", nil},
 		{"slam", "it closed the connection without an answer", nil},
 		{"ssh", "not HTTP/1.1", nil},
-		{"endless-head", "was not ready within 300ms", nil},
+		{"endless-head", "was not ready within 1s", nil},
 		{"failing", ": status 500", nil},
 		{"lost", ": status 404", nil},
 		{"tls", "go@head speaks TLS", ErrTLS},
@@ -107,23 +107,25 @@ func TestStartErrors(t *testing.T) {
 		{"h2", "go@head speaks HTTP/2 only", ErrHTTP2},
 		{"h2-eager", "go@head speaks HTTP/2 only", ErrHTTP2},
 	} {
-		sp := spec(t, exe, c.role)
-		sp.Service.Ready.Timeout = 300 * time.Millisecond
-		if c.is != nil || strings.HasPrefix(c.role, "exit") {
-			sp.Service.Ready.Timeout = 10 * time.Second // it is told long before
-		}
-		s, err := Start(t.Context(), sp)
-		if err == nil {
-			t.Errorf("%s: started on %s", c.role, s.Host())
-			check(t, s.Stop(t.Context()))
-			continue
-		}
-		if !strings.Contains(err.Error(), c.want) || (c.is != nil && !errors.Is(err, c.is)) {
-			t.Errorf("%s: got %q, want %q", c.role, err, c.want)
-		}
-		if left, err := sp.Box.Processes(); err != nil || len(left) > 0 {
-			t.Errorf("%s: left %v %v", c.role, left, err)
-		}
+		t.Run(c.role, func(t *testing.T) {
+			t.Parallel() // most of them wait
+			sp := spec(t, exe, c.role)
+			sp.Service.Ready.Timeout = time.Second
+			if c.is != nil || strings.HasPrefix(c.role, "exit") {
+				sp.Service.Ready.Timeout = 10 * time.Second // it is told long before
+			}
+			s, err := Start(t.Context(), sp)
+			if err == nil {
+				defer s.Stop(t.Context())
+				t.Fatalf("started on %s", s.Host())
+			}
+			if !strings.Contains(err.Error(), c.want) || (c.is != nil && !errors.Is(err, c.is)) {
+				t.Errorf("got %q, want %q", err, c.want)
+			}
+			if left, err := sp.Box.Processes(); err != nil || len(left) > 0 {
+				t.Errorf("left %v %v", left, err)
+			}
+		})
 	}
 }
 
@@ -241,7 +243,7 @@ func TestMemory(t *testing.T) {
 		get(t, s, "/allocate")
 		after, err := s.Sample()
 		check(t, err)
-		if grown := after.PSSAnon - before.PSSAnon; grown < block*9/10 || grown > block*2 {
+		if grown := after.PSSAnon - before.PSSAnon; grown < block*9/10 || grown > block*4 { // the race detector shadows it
 			t.Errorf("%s: Pss_Anon grew by %d, want some %d", role, grown, block)
 		}
 		peak, err := s.PeakRSS()
@@ -370,7 +372,8 @@ func TestWithoutRoot(t *testing.T) {
 		return // they already do
 	}
 	const uid = 61100 // the first that boxes leave alone
-	cmd := exec.Command(program(t), "-test.count=1")
+	// What does not touch rights is not worth its time twice.
+	cmd := exec.Command(program(t), "-test.count=1", "-test.run=Listens|Stranger|Taken|Crash|Family|Memory|CPU|Namespaces")
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
