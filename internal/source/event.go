@@ -76,7 +76,10 @@ func ParseEvent(name string, text []byte) (*Event, error) {
 	default:
 		e.HeadRepo = e.BaseRepo
 	}
-	return e, e.check()
+	if err := e.check(); err != nil {
+		return nil, err
+	}
+	return e, nil
 }
 
 // pullRequest takes over a pull request's two ends. A head without a repository is a fork that was deleted:

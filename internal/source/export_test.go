@@ -34,6 +34,7 @@ func (c clone) link(name, target string) {
 
 // The same odd tree, committed and as working tree.
 func TestExport(t *testing.T) {
+	t.Parallel()
 	c := newClone(t, "main")
 	c.commit("first")
 	c.write("dir/run.sh", "#!/bin/sh\n")
@@ -110,6 +111,7 @@ func TestExport(t *testing.T) {
 }
 
 func TestTreeHashSeesEverything(t *testing.T) {
+	t.Parallel()
 	c := newClone(t, "main")
 	c.write("a/file", "1")
 	c.link("a/link", "file")
@@ -155,6 +157,7 @@ func TestTreeHashSeesEverything(t *testing.T) {
 }
 
 func TestExportRefusesAFullFolder(t *testing.T) {
+	t.Parallel()
 	c, _, _, _ := forked(t, "main")
 	dst := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dst, "mine"), nil, 0o644); err != nil {
@@ -171,6 +174,7 @@ func TestExportRefusesAFullFolder(t *testing.T) {
 
 // What lies in a working tree besides files; and folders that became links.
 func TestExportOddWorkingTree(t *testing.T) {
+	t.Parallel()
 	c := newClone(t, "main")
 	c.write("dir/tracked", "secret below a link")
 	c.commit("one")
@@ -199,6 +203,7 @@ func TestExportOddWorkingTree(t *testing.T) {
 }
 
 func TestReadFile(t *testing.T) {
+	t.Parallel()
 	c := newClone(t, "main")
 	c.write("sub/duet.yml", "base")
 	c.commit("one")
@@ -259,6 +264,7 @@ func TestReadFile(t *testing.T) {
 }
 
 func TestCloseEndsGit(t *testing.T) {
+	t.Parallel()
 	c, _, _, _ := forked(t, "main")
 	c.write("dirty", "x")
 	for _, r := range []Resolution{c.resolve(Options{}), c.resolve(Options{Worktree: true})} {
@@ -287,6 +293,7 @@ func TestCloseEndsGit(t *testing.T) {
 }
 
 func TestStays(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name, target string
 		want         bool

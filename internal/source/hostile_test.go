@@ -119,6 +119,7 @@ func (c clone) entry(mode, name, id string) string {
 }
 
 func TestTreesNoHonestGitMakes(t *testing.T) {
+	t.Parallel()
 	c := newClone(t, "main")
 	blob := c.object("blob", "evil")
 	up := c.object("blob", "..")
@@ -153,6 +154,7 @@ func TestTreesNoHonestGitMakes(t *testing.T) {
 }
 
 func TestPartialClone(t *testing.T) {
+	t.Parallel()
 	c, _, _, _ := forked(t, "main")
 	c.git("config", "uploadpack.allowFilter", "true")
 	p := c.from("--filter=blob:none", "--no-checkout", "--branch=feature")
@@ -162,6 +164,7 @@ func TestPartialClone(t *testing.T) {
 }
 
 func TestCredentials(t *testing.T) {
+	t.Parallel()
 	event := func(fork bool) Options { return Options{Event: &Event{Name: "pull_request", Fork: fork}} }
 	for _, tt := range []struct{ name, key, value, where string }{
 		{"checkout v5", "http.https://github.com/.extraheader", "AUTHORIZATION: basic c2VjcmV0", "http.https://github.com/.extraheader"},
@@ -205,6 +208,7 @@ func TestCredentials(t *testing.T) {
 
 // A password in the remote's address must not reach argv, which everybody can read (SECURITY.md T6).
 func TestSecretsStayOutOfArgv(t *testing.T) {
+	t.Parallel()
 	c := &checkout{top: "/repo"}
 	rem := c.bare(remote{}, "https://user:secret@example.org/o/r.git")
 	if rem.url != "https://example.org/o/r.git" || len(rem.headers) != 1 || rem.headers[0][0] != "http.https://example.org/.extraheader" ||

@@ -93,14 +93,10 @@ func (r Resolution) neighbour(dir string) (abs, top string, err error) {
 
 // exportHead writes the HEAD of a checkout.
 func exportHead(ctx context.Context, c *checkout, dst string) (Other, error) {
-	sha, _, err := c.revision(ctx, "HEAD")
-	if errors.Is(err, errUnknown) {
+	if c.checkedOut == "" {
 		return Other{}, plan.Usagef("commit something first", "the repository %s has no commit yet", c.top)
 	}
-	if err != nil {
-		return Other{}, err
-	}
-	o := Other{Dir: c.top, SHA: sha}
+	o := Other{Dir: c.top, SHA: c.checkedOut}
 	dirty, err := c.status(ctx)
 	if err != nil {
 		return Other{}, err
@@ -108,7 +104,7 @@ func exportHead(ctx context.Context, c *checkout, dst string) (Other, error) {
 	if len(dirty) > 0 {
 		o.Warnings = append(o.Warnings, fmt.Sprintf("uncommitted changes in %s are not measured: %s", filepath.Base(c.top), some(dirty)))
 	}
-	warnings, err := export(ctx, commitTree{c: c, sha: sha}, dst)
+	warnings, err := export(ctx, commitTree{c: c, sha: o.SHA}, dst)
 	o.Warnings = append(o.Warnings, warnings...)
 	return o, err
 }

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,14 +21,15 @@ import (
 //	own  ── commits, trees, blobs, fetch ─▶ a temporary git directory   objects borrowed from .git, own config
 //	work ── status, index ────────────────▶ the same, with a copy of .git/index over the working tree
 type checkout struct {
-	top       string // absolute, symlinks resolved
-	commonDir string // .git, shared by linked working trees
-	private   string // removed by close
-	config    []setting
-	here      git
-	own       git
-	work      git
-	closed    *atomic.Bool
+	top        string // absolute, symlinks resolved
+	commonDir  string // .git, shared by linked working trees
+	checkedOut string // HEAD's commit; "": none yet
+	private    string // removed by close
+	config     []setting
+	here       git
+	own        git
+	work       git
+	closed     *atomic.Bool
 }
 
 // setting is one entry of the repository's own configuration.
@@ -48,38 +50,33 @@ func open(ctx context.Context, dir string) (*checkout, error) {
 		return nil, plan.Usagef("name a folder of a git repository with --repo", "opening the repository: %w", err)
 	}
 	c := &checkout{here: git{dir: dir}, closed: new(atomic.Bool)}
-	if c.top, err = c.here.line(ctx, "rev-parse", "--show-toplevel"); err != nil {
+	places, err := c.here.line(ctx, "rev-parse", "--path-format=absolute", "--show-toplevel", "--git-dir", "--git-common-dir", "--show-object-format")
+	if err != nil {
 		return nil, notRepository(dir, err)
 	}
+	lines := strings.Split(places, "\n")
+	if len(lines) != 4 {
+		return nil, plan.Usagef("rename the folder", "opening the repository %q: its path holds a line break", dir)
+	}
+	c.top, c.commonDir = lines[0], lines[2]
+	gitDir, format := lines[1], lines[3]
 	if !within(c.top, dir) {
 		// core.worktree in .git/config can name any folder of the machine.
 		return nil, plan.Usagef("unset core.worktree in .git/config", "opening the repository %s: its working tree is elsewhere, in %s", dir, c.top)
 	}
 	c.here.dir = c.top
-	gitDir, err := c.here.line(ctx, "rev-parse", "--absolute-git-dir")
-	if err != nil {
-		return nil, err
-	}
-	if c.commonDir, err = c.here.line(ctx, "rev-parse", "--path-format=absolute", "--git-common-dir"); err != nil {
-		return nil, err
-	}
-	format, err := c.here.line(ctx, "rev-parse", "--show-object-format")
-	if err != nil {
-		return nil, err
-	}
 	if err := c.readConfig(ctx); err != nil {
 		return nil, err
 	}
-	head, err := c.here.line(ctx, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
-	if err != nil {
-		head = "ref: refs/heads/unborn"
+	if c.checkedOut, err = c.here.line(ctx, "rev-parse", "--verify", "--quiet", "HEAD^{commit}"); err != nil {
+		c.checkedOut = ""
 	}
 	if c.private, err = os.MkdirTemp("", "duet-source-"); err != nil {
 		return nil, fmt.Errorf("opening the repository %s: %w", c.top, err)
 	}
 	c.own = git{dir: c.private, env: []string{"GIT_DIR=" + c.private}}
 	c.work = git{dir: c.top, env: []string{"GIT_DIR=" + c.private, "GIT_WORK_TREE=" + c.top}}
-	if err := c.furnish(gitDir, head, format); err != nil {
+	if err := c.furnish(gitDir, format); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the repository %s: %w", c.top, err), c.close())
 	}
 	return c, nil
@@ -102,7 +99,8 @@ func notRepository(dir string, err error) error {
 
 // furnish fills the private git directory: objects by reference, the shallow boundary, index and
 // info/exclude by copy. Neither config, attributes, grafts nor hooks come along.
-func (c *checkout) furnish(gitDir, head, format string) error {
+func (c *checkout) furnish(gitDir, format string) error {
+	head := cmp.Or(c.checkedOut, "ref: refs/heads/unborn")
 	config := "[core]\n\tbare = true\n\trepositoryformatversion = 1\n[extensions]\n\tobjectformat = " + format + "\n"
 	for _, dir := range []string{"objects/info", "objects/pack", "refs", "info"} {
 		if err := os.MkdirAll(filepath.Join(c.private, dir), 0o700); err != nil {

@@ -152,12 +152,8 @@ func (s *resolver) findHead(ctx context.Context) error {
 
 // findDirty lists uncommitted changes. They only matter if head is what is checked out.
 func (s *resolver) findDirty(ctx context.Context) error {
-	checkedOut, _, err := s.c.revision(ctx, "HEAD")
-	if errors.Is(err, errUnknown) || (err == nil && checkedOut != s.head.sha) {
+	if s.c.checkedOut != s.head.sha {
 		return nil
-	}
-	if err != nil {
-		return err
 	}
 	changed, err := s.c.status(ctx)
 	if err != nil {

@@ -26,6 +26,7 @@ func forked(t *testing.T, main string) (c clone, one, two, feature string) {
 }
 
 func TestMergeBaseAlthoughMainMovedOn(t *testing.T) {
+	t.Parallel()
 	for _, main := range []string{"main", "master"} {
 		c, one, _, feature := forked(t, main)
 		r := c.resolve(Options{})
@@ -42,6 +43,7 @@ func TestMergeBaseAlthoughMainMovedOn(t *testing.T) {
 }
 
 func TestExplicitBase(t *testing.T) {
+	t.Parallel()
 	c, one, two, feature := forked(t, "trunk")
 	c.git("branch", "none")
 	c.git("tag", "-a", "-m", "annotated", "v1", one)
@@ -60,6 +62,7 @@ func TestExplicitBase(t *testing.T) {
 }
 
 func TestOnTheDefaultBranch(t *testing.T) {
+	t.Parallel()
 	c, one, two, _ := forked(t, "main")
 	c.git("checkout", "--quiet", "main")
 	r := c.resolve(Options{})
@@ -81,6 +84,7 @@ func TestOnTheDefaultBranch(t *testing.T) {
 }
 
 func TestDefaultBranchOrder(t *testing.T) {
+	t.Parallel()
 	up, one, two, _ := forked(t, "trunk")
 	up.git("checkout", "--quiet", "trunk")
 	c := up.from()
@@ -126,6 +130,7 @@ func TestDefaultBranchOrder(t *testing.T) {
 }
 
 func TestUnrelatedHistories(t *testing.T) {
+	t.Parallel()
 	c, _, _, _ := forked(t, "main")
 	c.git("checkout", "--quiet", "--orphan", "island")
 	c.commit("island")
@@ -139,6 +144,7 @@ func TestUnrelatedHistories(t *testing.T) {
 
 // Criss-cross: both branches merged the other's first commit.
 func TestSeveralMergeBases(t *testing.T) {
+	t.Parallel()
 	c := newClone(t, "main")
 	c.commit("root")
 	c.git("checkout", "--quiet", "-b", "feature")
@@ -158,6 +164,7 @@ func TestSeveralMergeBases(t *testing.T) {
 }
 
 func TestUnknownRevision(t *testing.T) {
+	t.Parallel()
 	c, _, _, _ := forked(t, "main")
 	c.refuse(Options{Base: "feture"}, `unknown revision "feture" given by --base`, `did you mean "feature"?`)
 	c.refuse(Options{Head: "mian"}, `unknown revision "mian" given by --head`, `"main"`)
@@ -169,6 +176,7 @@ func TestUnknownRevision(t *testing.T) {
 }
 
 func TestOddlyNamedBranch(t *testing.T) {
+	t.Parallel()
 	c, one, _, _ := forked(t, "main")
 	for _, name := range []string{"--upload-pack=touch canary;x", "$(touch${IFS}canary)", "`touch-canary`", "-x"} {
 		if name[0] != '-' {
@@ -186,6 +194,7 @@ func TestOddlyNamedBranch(t *testing.T) {
 }
 
 func TestDirty(t *testing.T) {
+	t.Parallel()
 	c, one, _, feature := forked(t, "main")
 	c.write(".gitignore", "ignored\n")
 	c.git("add", ".gitignore")
@@ -233,6 +242,7 @@ func TestDirty(t *testing.T) {
 }
 
 func TestWorktreeOnTheDefaultBranch(t *testing.T) {
+	t.Parallel()
 	c := newClone(t, "main")
 	one := c.commit("one")
 	two := c.commit("two")
@@ -248,6 +258,7 @@ func TestWorktreeOnTheDefaultBranch(t *testing.T) {
 }
 
 func TestNoRepository(t *testing.T) {
+	t.Parallel()
 	c := newClone(t, "main")
 	c.refuse(Options{}, "has no commit yet")
 	c.refuse(Options{Repo: t.TempDir()}, "is not in a git repository", "--repo")
@@ -258,13 +269,16 @@ func TestNoRepository(t *testing.T) {
 	c.commit("one")
 	c.git("config", "core.worktree", t.TempDir())
 	c.refuse(Options{}, "core.worktree")
+}
 
+func TestNoGit(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
-	_, err := Resolve(t.Context(), Options{Repo: c.dir})
+	_, err := Resolve(t.Context(), Options{Repo: t.TempDir()})
 	wantUsage(t, err, "git", "not installed", "install git")
 }
 
 func TestCancel(t *testing.T) {
+	t.Parallel()
 	c, _, _, _ := forked(t, "main")
 	if _, err := Resolve(cancelled(t), Options{Repo: c.dir}); !errors.Is(err, context.Canceled) {
 		t.Errorf("Resolve: got %v, want context.Canceled", err)
@@ -277,6 +291,7 @@ func TestCancel(t *testing.T) {
 
 // A folder below the top, a linked working tree, and a repository of another user.
 func TestWhereTheRepositoryIs(t *testing.T) {
+	t.Parallel()
 	c, one, _, _ := forked(t, "main")
 	linked := filepath.Join(realTemp(t), "linked")
 	c.git("worktree", "add", "--quiet", "-b", "other", linked, "feature")
@@ -309,6 +324,7 @@ func TestWhereTheRepositoryIs(t *testing.T) {
 }
 
 func TestSHA256Repository(t *testing.T) {
+	t.Parallel()
 	c := newClone(t, "main")
 	if err := os.RemoveAll(filepath.Join(c.dir, ".git")); err != nil {
 		t.Fatal(err)

@@ -21,8 +21,14 @@ func (c *checkout) revision(ctx context.Context, rev string) (sha, name string, 
 	if rev == "" || strings.IndexFunc(rev, func(r rune) bool { return r < ' ' || r == 0x7f }) >= 0 {
 		return "", "", errUnknown
 	}
+	if rev == "HEAD" {
+		if c.checkedOut == "" {
+			return "", "", errUnknown
+		}
+		return c.checkedOut, rev, nil
+	}
 	names := []string{rev}
-	if branchName(rev) && rev != "HEAD" {
+	if branchName(rev) {
 		names = append(names, origin+rev)
 	}
 	for _, name := range names {
@@ -44,7 +50,7 @@ func (c *checkout) revisionAtRemote(ctx context.Context, rev string) (sha, name 
 	if err != nil {
 		return "", "", err
 	}
-	if len(cut) == 0 || (!isHex(rev) && !branchName(rev)) || rev == "HEAD" {
+	if len(cut) == 0 || (!isHex(rev) && !branchName(rev)) {
 		return "", "", errUnknown
 	}
 	fetching, cancel := context.WithTimeout(ctx, fetchTime)

@@ -1,10 +1,15 @@
 package source
 
 import (
+	"encoding/pem"
 	"fmt"
+	"net/http"
+	"net/http/cgi"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/duet-bench/duet/internal/plan"
@@ -44,6 +49,7 @@ func (c clone) snapshot() map[string]string {
 }
 
 func TestShallowClone(t *testing.T) {
+	t.Parallel()
 	up, fork, main := deep(t, 120) // more than the first step, 50
 	for _, tt := range []struct {
 		name string
@@ -84,6 +90,7 @@ func TestShallowClone(t *testing.T) {
 
 // A commit that only exists here, on top of a shallow clone.
 func TestShallowCloneWithLocalCommit(t *testing.T) {
+	t.Parallel()
 	up, fork, _ := deep(t, 3)
 	c := up.from("--depth=1", "--branch=feature", "--no-single-branch")
 	c.commit("local")
@@ -95,6 +102,7 @@ func TestShallowCloneWithLocalCommit(t *testing.T) {
 // The visible history has a common ancestor, the hidden one a second merge base: the first alone would be
 // wrong to trust.
 func TestShallowCloneHidesAMergeBase(t *testing.T) {
+	t.Parallel()
 	up := newClone(t, "main")
 	up.commit("root")
 	up.git("checkout", "--quiet", "-b", "side")
@@ -123,6 +131,7 @@ func TestShallowCloneHidesAMergeBase(t *testing.T) {
 }
 
 func TestShallowCloneWithoutHelp(t *testing.T) {
+	t.Parallel()
 	up, _, main := deep(t, 3)
 	check := func(name string, c clone, o Options, why ...string) {
 		t.Helper()
@@ -166,6 +175,7 @@ func TestShallowCloneWithoutHelp(t *testing.T) {
 
 // GitHub checks out a merge of the pull request's head into main: main's own commits must not count.
 func TestTestMerge(t *testing.T) {
+	t.Parallel()
 	c, one, two, feature := forked(t, "main")
 	c.git("checkout", "--quiet", "--detach", "main")
 	c.git("merge", "--quiet", "--no-ff", "-m", "Merge", feature)
@@ -182,4 +192,48 @@ func TestTestMerge(t *testing.T) {
 	// With head named, the merge base counts.
 	e.Head = feature
 	wantBase(t, s.resolve(e), one, "pull_request event")
+}
+
+// A private repository, as actions/checkout leaves it: the token is a header in .git/config. It reaches the
+// server, and no argument list.
+func TestShallowCloneOverHTTPS(t *testing.T) {
+	up, fork, _ := deep(t, 3)
+	up.git("config", "http.uploadpack", "true")
+	const secret = "Basic eDpzZWNyZXQ="
+	backend := &cgi.Handler{
+		Path: filepath.Join(up.git("--exec-path"), "git-http-backend"),
+		Env:  []string{"GIT_PROJECT_ROOT=" + filepath.Dir(up.dir), "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*"},
+	}
+	var seen, leaked atomic.Int64
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != secret {
+			http.Error(w, "who are you?", http.StatusUnauthorized)
+			return
+		}
+		seen.Add(1)
+		lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+		for _, path := range lines {
+			if text, err := os.ReadFile(path); err == nil && strings.Contains(string(text), "eDpzZWNyZXQ") {
+				leaked.Add(1)
+			}
+		}
+		backend.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("GIT_SSL_CAINFO", ca)
+	c := up.from("--depth=1", "--branch=feature", "--no-single-branch")
+	c.git("remote", "set-url", "origin", server.URL+"/repo")
+	wantNoBase(t, c.resolve(Options{}), "not in this clone", "fetch-depth: 0")
+	if seen.Load() > 0 {
+		t.Error("the server let a stranger in")
+	}
+	c.git("config", "http."+server.URL+"/.extraheader", "Authorization: "+secret)
+	wantBase(t, c.resolve(Options{}), fork, "origin/main")
+	if seen.Load() == 0 || leaked.Load() > 0 {
+		t.Errorf("%d requests with the token, %d argument lists that hold it", seen.Load(), leaked.Load())
+	}
 }

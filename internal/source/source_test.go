@@ -15,6 +15,25 @@ import (
 	"github.com/duet-bench/duet/internal/plan"
 )
 
+// TestMain gives all tests one temporary folder and checks that nothing of Resolve's is left in it.
+func TestMain(m *testing.M) {
+	temp, err := os.MkdirTemp("", "duet-test-")
+	if err == nil {
+		err = os.Setenv("TMPDIR", temp)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	status := m.Run()
+	if left, _ := filepath.Glob(filepath.Join(temp, "duet-*")); len(left) > 0 {
+		fmt.Fprintf(os.Stderr, "left behind: %q\n", left)
+		status = 1
+	}
+	os.RemoveAll(temp)
+	os.Exit(status)
+}
+
 // clone is a real repository in a temporary folder. Its commits' dates follow their number, so that shas are
 // the same in every run.
 type clone struct {
@@ -97,12 +116,9 @@ func (c clone) from(args ...string) clone {
 	return made
 }
 
-// resolve must succeed; the resolution is closed at the end of the test, and the temporary folder must be
-// empty then.
+// resolve must succeed; the resolution is closed at the end of the test.
 func (c clone) resolve(o Options) Resolution {
 	c.t.Helper()
-	temp := c.t.TempDir()
-	c.t.Setenv("TMPDIR", temp)
 	o.Repo = c.dir
 	r, err := Resolve(c.t.Context(), o)
 	if err != nil {
@@ -112,18 +128,13 @@ func (c clone) resolve(o Options) Resolution {
 		if err := r.Close(); err != nil {
 			c.t.Error(err)
 		}
-		if left, _ := os.ReadDir(temp); len(left) > 0 {
-			c.t.Errorf("Close left %v behind", left)
-		}
 	})
 	return r
 }
 
-// refuse must fail with a usage error that says all of want, and leave nothing behind.
+// refuse must fail with a usage error that says all of want.
 func (c clone) refuse(o Options, want ...string) error {
 	c.t.Helper()
-	temp := c.t.TempDir()
-	c.t.Setenv("TMPDIR", temp)
 	if o.Repo == "" {
 		o.Repo = c.dir
 	}
@@ -133,9 +144,6 @@ func (c clone) refuse(o Options, want ...string) error {
 		c.t.Fatalf("Resolve(%+v) = %+v, want an error with %q", o, r, want)
 	}
 	wantUsage(c.t, err, want...)
-	if left, _ := os.ReadDir(temp); len(left) > 0 {
-		c.t.Errorf("Resolve left %v behind", left)
-	}
 	return err
 }
 
