@@ -21,7 +21,7 @@ const (
 	// killWithin bounds KillAll: a process that outlives SIGKILL for so long hangs in the kernel.
 	killWithin = 5 * time.Second
 	// sweepsAlone is how often /proc is walked before a box's uid is killed as a whole.
-	sweepsAlone = 3
+	sweepsAlone = 4
 )
 
 // KillEverything ends what is left in every open box, at once and within the time given.
@@ -66,14 +66,18 @@ func (b *Box) KillAll(ctx context.Context) error {
 	if unused {
 		return nil
 	}
-	calm := 0 // walks in a row that found nothing: /proc is no snapshot, one alone may miss a fork
+	calm := 0
 	for sweep := 0; ; sweep++ {
 		alive, dead, err := b.members()
 		if err != nil {
 			return fmt.Errorf("ending processes of box %s: %w", b.name, err)
 		}
 		b.reap(dead)
-		if len(alive) == 0 {
+		// /proc is no snapshot: a process that starts its successor and ends may be alive in none of the walks.
+		// But it comes to Duet as a zombie and stays until it is reaped, so a walk that meets neither the living
+		// nor the dead proves that nobody was alive when it began. The second one is for what Wait reaped
+		// during the first.
+		if len(alive)+len(dead) == 0 {
 			if calm++; calm == 2 {
 				return b.reaped(ctx)
 			}
@@ -81,7 +85,7 @@ func (b *Box) KillAll(ctx context.Context) error {
 		}
 		calm = 0
 		if ctx.Err() != nil {
-			return fmt.Errorf("ending processes of box %s: still alive after SIGKILL: %s", b.name, describe(alive))
+			return fmt.Errorf("ending processes of box %s: still alive after SIGKILL: %s", b.name, describe(append(alive, dead...)))
 		}
 		for _, e := range alive {
 			kill(e)

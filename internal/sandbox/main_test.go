@@ -4,6 +4,7 @@ package sandbox
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -109,6 +110,15 @@ var roles = map[string]func(args []string){
 			}
 		}
 		select {}
+	},
+	// host is a Duet that is killed: it starts a child in a box, tells its pid and is gone.
+	"host": func(args []string) {
+		b, err := New(Options{Name: "host", Dir: args[0], Isolate: true})
+		must(err)
+		p, err := b.Start(context.Background(), Command{Argv: []string{os.Args[0], "role", "sleep"}})
+		must(err)
+		fmt.Println(p.Pid())
+		must(unix.Kill(os.Getpid(), unix.SIGKILL))
 	},
 	"flood": func([]string) {
 		fmt.Println("first line")

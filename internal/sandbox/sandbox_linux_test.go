@@ -237,11 +237,19 @@ func TestFloodIsBounded(t *testing.T) {
 
 func TestRunEndsWithContext(t *testing.T) {
 	b := newBox(t, "run")
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, errors.New("too long"))
-	defer cancel()
-	exit, err := b.Run(ctx, Command{Argv: []string{program(t), "role", "sleep"}})
-	if err == nil || err.Error() != "too long" || exit.Signal != "SIGKILL" {
-		t.Errorf("got %v, %v, want SIGKILL and the context's cause", exit, err)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	tooLong := errors.New("too long")
+	log := filepath.Join(b.Logs(), "run")
+	go func() {
+		until(t, "it is up", func() bool { text, _ := os.ReadFile(log); return string(text) == "up\n" })
+		cancel(tooLong)
+	}()
+	exit, err := b.Run(ctx, Command{Argv: []string{program(t), "role", "daemon-up"}, Log: log})
+	if !errors.Is(err, tooLong) || exit.Code != -1 {
+		t.Errorf("got %v, %v, want the context's cause", exit, err)
+	}
+	if left, err := b.Processes(); err != nil || len(left) > 0 {
+		t.Errorf("left %v %v", left, err)
 	}
 }
 
@@ -293,6 +301,45 @@ func TestKillAll(t *testing.T) {
 		}
 		check(t, b.Close())
 		check(t, other.Close())
+	}
+}
+
+func TestChildDiesWithDuet(t *testing.T) {
+	out, err := exec.Command(program(t), "role", "host", filepath.Join(folder(t), "box")).Output()
+	if err == nil || err.Error() != "signal: killed" {
+		t.Fatalf("the host: got %v %q, want it killed", err, out)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(out)))
+	check(t, err)
+	until(t, "its child is dead", func() bool {
+		e, ok := readEntry(pid)
+		return !ok || e.zombie
+	})
+	var status syscall.WaitStatus
+	if got, err := syscall.Wait4(pid, &status, 0, nil); got != pid || status.Signal() != syscall.SIGKILL {
+		t.Errorf("the orphan: got %d %v %v, want it here, killed", got, err, status)
+	}
+}
+
+func TestKillUID(t *testing.T) {
+	b := newBox(t, "uid")
+	if b.UID() < 0 {
+		return // there is none to kill by
+	}
+	other := newBox(t, "other")
+	exe := program(t)
+	spared, err := other.Start(t.Context(), Command{Argv: []string{exe, "role", "sleep"}})
+	check(t, err)
+	p, err := b.Start(t.Context(), Command{Argv: []string{exe, "role", "sleep"}})
+	check(t, err)
+	check(t, b.killUID(t.Context()))
+	if exit := p.Exit(); exit.Signal != "SIGKILL" {
+		t.Errorf("got %s, want it killed", exit)
+	}
+	select {
+	case <-spared.Done():
+		t.Errorf("another uid's process was killed: %s", spared.Exit())
+	default:
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -88,6 +89,8 @@ func TestWhereItListens(t *testing.T) {
 
 func TestStartErrors(t *testing.T) {
 	exe := program(t)
+	var all sync.WaitGroup
+	defer all.Wait()
 	for _, c := range []struct {
 		role string
 		want string
@@ -107,24 +110,25 @@ func TestStartErrors(t *testing.T) {
 		{"h2", "go@head speaks HTTP/2 only", ErrHTTP2},
 		{"h2-eager", "go@head speaks HTTP/2 only", ErrHTTP2},
 	} {
-		t.Run(c.role, func(t *testing.T) {
-			t.Parallel() // most of them wait
-			sp := spec(t, exe, c.role)
-			sp.Service.Ready.Timeout = time.Second
-			if c.is != nil || strings.HasPrefix(c.role, "exit") {
-				sp.Service.Ready.Timeout = 10 * time.Second // it is told long before
-			}
-			s, err := Start(t.Context(), sp)
-			if err == nil {
-				defer s.Stop(t.Context())
-				t.Fatalf("started on %s", s.Host())
-			}
-			if !strings.Contains(err.Error(), c.want) || (c.is != nil && !errors.Is(err, c.is)) {
-				t.Errorf("got %q, want %q", err, c.want)
-			}
-			if left, err := sp.Box.Processes(); err != nil || len(left) > 0 {
-				t.Errorf("left %v %v", left, err)
-			}
+		all.Go(func() {
+			t.Run(c.role, func(t *testing.T) { // at once: most of them wait
+				sp := spec(t, exe, c.role)
+				sp.Service.Ready.Timeout = time.Second
+				if c.is != nil || strings.HasPrefix(c.role, "exit") {
+					sp.Service.Ready.Timeout = 10 * time.Second // it is told long before
+				}
+				s, err := Start(t.Context(), sp)
+				if err == nil {
+					defer s.Stop(t.Context())
+					t.Fatalf("started on %s", s.Host())
+				}
+				if !strings.Contains(err.Error(), c.want) || (c.is != nil && !errors.Is(err, c.is)) {
+					t.Errorf("got %q, want %q", err, c.want)
+				}
+				if left, err := sp.Box.Processes(); err != nil || len(left) > 0 {
+					t.Errorf("left %v %v", left, err)
+				}
+			})
 		})
 	}
 }
