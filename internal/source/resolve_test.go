@@ -339,3 +339,28 @@ func TestSHA256Repository(t *testing.T) {
 	got, _ := exported(t, c.resolve(Options{}), plan.Head)
 	wantFiles(t, got, map[string]string{"one": "one", "two": "two"})
 }
+
+// The ways an index can be kept: whole, split in two, without the files that are not wanted here.
+func TestKindsOfIndex(t *testing.T) {
+	t.Parallel()
+	c, one, _, _ := forked(t, "main")
+	c.write("far/file", "x")
+	c.commit("more")
+	for _, args := range [][]string{
+		{"update-index", "--split-index"},
+		{"update-index", "--untracked-cache"},
+		{"sparse-checkout", "set", "--cone", "--sparse-index"},
+	} {
+		c.git(args...)
+		r := c.resolve(Options{})
+		wantBase(t, r, one)
+		wantPaths(t, "dirty", r.Dirty)
+		c.write("one", args[0])
+		wantPaths(t, "dirty", c.resolve(Options{}).Dirty, "one")
+		got, _ := exported(t, c.resolve(Options{Worktree: true}), plan.Head)
+		if got["one"] != args[0] || got["more"] != "more" {
+			t.Errorf("%q: the working tree has %q", args, got)
+		}
+		c.git("checkout", "--quiet", "one")
+	}
+}
