@@ -1,18 +1,25 @@
 package build
 
 import (
+	"archive/zip"
+	"bytes"
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"golang.org/x/mod/sumdb/dirhash"
+
 	"github.com/duet-bench/duet/internal/plan"
 	"github.com/duet-bench/duet/internal/result"
 )
 
-// goTree has one folder for each way a Go service can lie in a tree. None imports the standard library: what
+// goTree has one folder for each way a Go service can lie in a tree. The one named fetched needs a module from
+// a proxy, and its build writes into the cache that the module came to. None imports the standard library: what
 // the runtime needs is all that has to be compiled for it.
 const goTree = `
 -- repo/plain/go.mod --
@@ -121,6 +128,23 @@ go 1.21
 package main
 
 func main() { println("custom") }
+-- repo/fetched/go.mod --
+module example.com/fetched
+go 1.21
+require example.com/dep v1.0.0
+-- repo/fetched/main.go --
+package main
+
+import "example.com/dep"
+
+func main() { println(dep.Name) }
+-- repo/fetched/Makefile --
+app:
+	go build -o app .
+	rm -f $(DEP)/dep.go
+	printf 'package dep\n\nconst Name = "poisoned"\n' > $(DEP)/dep.go
+
+DEP = $(shell go env GOMODCACHE)/example.com/dep@v1.0.0
 -- other/go.mod --
 module example.com/other
 go 1.21
@@ -153,19 +177,23 @@ func goServices() []plan.Service {
 	chosen.Dir, chosen.Binary = "several", "b"
 	custom := service("custom")
 	custom.Build, custom.Binary = []string{"go", "build", "-ldflags=-s -w", "-o", "made/app", "."}, "made/app"
+	fetched := service("fetched")
+	fetched.Build, fetched.Binary = []string{"make", "app"}, "app"
 	other := service("other")
 	other.Dir = "../other"
 	missing := service("missing")
 	outside := service("outside")
 	outside.Dir = "../../elsewhere"
 	return []plan.Service{plain, service("sub"), service("several"), chosen, service("vendored"),
-		{Name: "work", Lang: plan.Go, Dir: "work/svc"}, service("broken"), service("future"), custom, other, missing, outside}
+		{Name: "work", Lang: plan.Go, Dir: "work/svc"}, service("broken"), service("future"), custom, other, missing, outside, fetched}
 }
 
 func TestGo(t *testing.T) {
-	s := newShop(t, goTree, poison)
+	proxy := filepath.Join(folder(t), "proxy")
+	tree := goTree + "-- repo/fetched/go.sum --\n" + moduleProxy(t, proxy)
+	s := newShop(t, tree, poison, "GOPROXY=file://"+proxy, "GOSUMDB=off", "GOFLAGS=-mod=vendor")
 	s.enter(plan.Base, goServices()...)
-	prints := map[string]string{"plain": "hello", "sub": "sub", "chosen": "b", "vendored": "vendored", "work": "workspace", "custom": "custom", "other": "other"}
+	prints := map[string]string{"plain": "hello", "sub": "sub", "chosen": "b", "vendored": "vendored", "work": "workspace", "custom": "custom", "other": "other", "fetched": "fetched"}
 	base := map[string]Built{}
 	for name, want := range prints {
 		b := s.build(name)
@@ -181,7 +209,7 @@ func TestGo(t *testing.T) {
 			t.Errorf("%s: unexpected notes %q", name, r.Notes)
 		}
 	}
-	for name, want := range map[string]int{"plain": 0, "vendored": 1, "work": 1} {
+	for name, want := range map[string]int{"plain": 0, "vendored": 1, "work": 1, "fetched": 1} {
 		if got := base[name].Record.Dependencies; got != want {
 			t.Errorf("%s: got %d dependencies, want %d", name, got, want)
 		}
@@ -194,6 +222,7 @@ func TestGo(t *testing.T) {
 		t.Errorf("copied file: got %q, %v", got, err)
 	}
 	check(t, s.Leave(t.Context()))
+	check(t, removeAll(proxy)) // what head needs of it, it has from base
 	s.goHead(base)
 }
 
@@ -238,7 +267,7 @@ func (s *shop) goHead(base map[string]Built) {
 		t.Error("a head build could list the workshop's own folder")
 	}
 	var builds []result.Build
-	for _, name := range []string{"plain", "vendored", "custom"} {
+	for _, name := range []string{"plain", "custom", "fetched"} {
 		check(t, base[name].Verify())
 		builds = append(builds, base[name].Record, s.build(name).Record)
 	}
@@ -251,4 +280,30 @@ func (s *shop) goHead(base map[string]Built) {
 	if builds[0].BinarySHA256 != builds[1].BinarySHA256 {
 		t.Error("plain: same source at both sides, another binary")
 	}
+}
+
+// moduleProxy writes a GOPROXY folder with example.com/dep v1.0.0 and returns the go.sum for it.
+func moduleProxy(t *testing.T, dir string) string {
+	t.Helper()
+	const mod = "module example.com/dep\ngo 1.21\n"
+	var archive bytes.Buffer
+	z := zip.NewWriter(&archive)
+	for name, text := range map[string]string{"go.mod": mod, "dep.go": "package dep\n\nconst Name = \"fetched\"\n"} {
+		f, err := z.Create("example.com/dep@v1.0.0/" + name)
+		check(t, err)
+		_, err = f.Write([]byte(text))
+		check(t, err)
+	}
+	check(t, z.Close())
+	versions := filepath.Join(dir, "example.com", "dep", "@v")
+	check(t, os.MkdirAll(versions, 0o755))
+	check(t, os.WriteFile(filepath.Join(versions, "list"), []byte("v1.0.0\n"), 0o644))
+	check(t, os.WriteFile(filepath.Join(versions, "v1.0.0.info"), []byte(`{"Version":"v1.0.0"}`), 0o644))
+	check(t, os.WriteFile(filepath.Join(versions, "v1.0.0.mod"), []byte(mod), 0o644))
+	check(t, os.WriteFile(filepath.Join(versions, "v1.0.0.zip"), archive.Bytes(), 0o644))
+	zipSum, err := dirhash.HashZip(filepath.Join(versions, "v1.0.0.zip"), dirhash.Hash1)
+	check(t, err)
+	modSum, err := dirhash.Hash1([]string{"go.mod"}, func(string) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(mod)), nil })
+	check(t, err)
+	return fmt.Sprintf("example.com/dep v1.0.0 %s\nexample.com/dep v1.0.0/go.mod %s\n", zipSum, modSum)
 }

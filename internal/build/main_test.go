@@ -27,15 +27,17 @@ type shop struct {
 	boxs map[plan.Side]*sandbox.Box
 }
 
-// newShop exports one tree to both sides; head, if any, replaces or adds files at head.
-func newShop(t *testing.T, tree, head string) *shop {
+// newShop exports one tree to both sides; head, if any, replaces or adds files at head. More variables are
+// added to the caller's environment.
+func newShop(t *testing.T, tree, head string, environ ...string) *shop {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "duet-build")
-	check(t, err)
-	check(t, os.Chmod(dir, 0o711))
-	t.Cleanup(func() { check(t, removeAll(dir)) })
+	return newShopIn(t, folder(t), tree, head, environ...)
+}
+
+func newShopIn(t *testing.T, dir, tree, head string, environ ...string) *shop {
+	t.Helper()
 	start := time.Now()
-	w, err := NewWorkshop(Options{Dir: filepath.Join(dir, "shop"), Environ: os.Environ(), MinFree: 1 << 20, Progress: func(text string) { t.Log(time.Since(start).Round(time.Millisecond), text) }})
+	w, err := NewWorkshop(Options{Dir: filepath.Join(dir, "shop"), Environ: append(os.Environ(), environ...), MinFree: 1 << 20, Progress: func(text string) { t.Log(time.Since(start).Round(time.Millisecond), text) }})
 	check(t, err)
 	s := &shop{Workshop: w, t: t, dir: dir, boxs: map[plan.Side]*sandbox.Box{}}
 	t.Cleanup(func() { check(t, w.Close()) })
@@ -107,4 +109,14 @@ func check(t *testing.T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// folder is a temporary one that every uid can pass; t.TempDir is not.
+func folder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "duet-build")
+	check(t, err)
+	check(t, os.Chmod(dir, 0o711))
+	t.Cleanup(func() { check(t, removeAll(dir)) })
+	return dir
 }

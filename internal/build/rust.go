@@ -218,30 +218,41 @@ func toolchainChannel(text []byte, isTOML bool) (string, error) {
 // rustToolchain finds the sysroot of a channel, by rustup where there is one. Nothing is ever installed.
 // cargo and rustc are then used directly, so that the tree cannot have rustup choose others.
 func (w *Workshop) rustToolchain(ctx context.Context, service, channel string) (toolchain, error) {
-	sysroot, err := w.sysroot(ctx, channel)
+	found, ok := w.sysroots[channel]
+	if !ok {
+		found.root, found.err = w.sysroot(ctx, channel)
+		if found.err == nil {
+			var text []byte
+			text, found.err = w.ask(ctx, nil, filepath.Join(found.root, "bin", "rustc"), "--version")
+			found.version = strings.TrimSpace(string(text))
+		}
+	}
 	if ctx.Err() != nil {
 		return toolchain{}, context.Cause(ctx)
 	}
-	if err != nil && channel != "" {
+	w.sysroots[channel] = found
+	if found.err != nil && channel != "" {
 		return toolchain{}, plan.Usagef(
 			fmt.Sprintf("install it with `rustup toolchain install %s`, or ask for another in the rust-toolchain file", channel),
-			"service %s: %s asks for Rust %s, which is not installed here (%w); Duet downloads no compilers", service, w.site.Side, channel, err)
+			"service %s: %s asks for Rust %s, which is not installed here (%w); Duet downloads no compilers", service, w.site.Side, channel, found.err)
 	}
-	if err != nil {
+	if found.err != nil {
 		return toolchain{}, plan.Usagef("install Rust from https://rustup.rs, and a default with `rustup default stable`",
-			"service %s: %s needs Rust: %w", service, w.site.Side, err)
-	}
-	text, err := w.ask(ctx, nil, filepath.Join(sysroot, "bin", "rustc"), "--version")
-	if err != nil {
-		return toolchain{}, err
+			"service %s: %s needs Rust: %w", service, w.site.Side, found.err)
 	}
 	name := channel
 	if name == "" {
 		name = "default"
 	}
-	t, err := w.reachable(sysroot, "rust-"+name)
-	t.version = strings.TrimSpace(string(text))
+	t, err := w.reachable(found.root, "rust-"+name)
+	t.version = found.version
 	return t, err
+}
+
+// sysroot is an installed Rust toolchain, or why there is none.
+type sysroot struct {
+	root, version string
+	err           error
 }
 
 var quietRustup = [...]string{"RUSTUP_AUTO_INSTALL=0", "RUST_BACKTRACE=0"}

@@ -18,7 +18,7 @@ version = "0.1.0"
 edition = "2021"
 
 [profile.release]
-lto = "thin"
+panic = "abort"
 codegen-units = 1
 -- repo/plain/Cargo.lock --
 version = 4
@@ -87,6 +87,15 @@ version = "0.1.0"
 path = "/tmp/evil"
 -- repo/path/src/main.rs --
 fn main() {}
+-- repo/mirror/Cargo.toml --
+[package]
+name = "mirror"
+version = "0.1.0"
+edition = "2021"
+[dependencies]
+dep = "1"
+-- repo/mirror/src/main.rs --
+fn main() { println!("{}", dep::NAME); }
 -- repo/stale/Cargo.toml --
 [package]
 name = "stale"
@@ -104,20 +113,42 @@ fn main() {}
 
 func rustServices() []plan.Service {
 	var all []plan.Service
-	for _, name := range []string{"plain", "space", "several", "broken", "old", "path", "stale"} {
+	for _, name := range []string{"plain", "space", "several", "broken", "old", "path", "stale", "mirror"} {
 		all = append(all, plan.Service{Name: name, Lang: plan.Rust, Dir: name})
 	}
 	return all
 }
 
+// mirror is a registry of one crate, and the CARGO_HOME of a user who has it replace crates.io.
+const mirror = `
+-- registry/dep/Cargo.toml --
+[package]
+name = "dep"
+version = "1.0.0"
+edition = "2021"
+-- registry/dep/.cargo-checksum.json --
+{"files":{}}
+-- registry/dep/src/lib.rs --
+pub const NAME: &str = "mirrored";
+-- home/config.toml --
+[source.crates-io]
+replace-with = "mirror"
+[source.mirror]
+directory = "DIR/registry"
+[build]
+rustc-wrapper = "/bin/false"
+`
+
 func TestRust(t *testing.T) {
-	s := newShop(t, rustTree, "")
+	dir := folder(t)
+	write(t, dir, strings.ReplaceAll(mirror, "DIR", dir))
+	s := newShop(t, rustTree, "", "CARGO_HOME="+dir+"/home")
 	s.enter(plan.Base, rustServices()...)
-	plain, space := s.build("plain"), s.build("space")
+	plain, space, mirrored := s.build("plain"), s.build("space"), s.build("mirror")
 	for _, c := range []struct {
 		b    Built
 		want string
-	}{{plain, "plain " + s.tree() + "/repo/plain"}, {space, "workspace"}} {
+	}{{plain, "plain " + s.tree() + "/repo/plain"}, {space, "workspace"}, {mirrored, "mirrored"}} {
 		got, err := exec.Command(c.b.Binary).CombinedOutput()
 		if strings.TrimSpace(string(got)) != c.want || err != nil {
 			t.Errorf("%s: prints %q (%v), want %q", c.b.Record.Variant, got, err, c.want)
@@ -128,7 +159,7 @@ func TestRust(t *testing.T) {
 	}
 	contains(t, "plain: notes", strings.Join(plain.Record.Notes, "\n"), "a wrapper, which is not used")
 	contains(t, "space: notes", strings.Join(space.Record.Notes, "\n"), "Cargo.lock is not tracked")
-	if got := plain.Record.Settings; got["lto"] != "thin" || got["codegen-units"] != "1" || got["cargo config"] == "" {
+	if got := plain.Record.Settings; got["panic"] != "abort" || got["codegen-units"] != "1" || got["cargo config"] == "" {
 		t.Errorf("plain: got settings %v", got)
 	}
 	if got := [2]int{plain.Record.Dependencies, space.Record.Dependencies}; got != [2]int{0, 1} {

@@ -42,6 +42,7 @@ type Workshop struct {
 
 	goHost   *goHost                    // once looked up
 	compiled map[string]map[string]bool // packages of the standard library, by toolchain
+	sysroots map[string]sysroot         // by channel
 }
 
 // Site is one side's stay in the workshop.
@@ -74,7 +75,7 @@ func NewWorkshop(o Options) (*Workshop, error) {
 	if o.Progress == nil {
 		o.Progress = func(string) {}
 	}
-	w := &Workshop{o: o, compiled: map[string]map[string]bool{}}
+	w := &Workshop{o: o, compiled: map[string]map[string]bool{}, sysroots: map[string]sysroot{}}
 	for _, folder := range []struct {
 		path string
 		mode fs.FileMode
