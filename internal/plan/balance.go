@@ -9,7 +9,7 @@ import (
 // Every variant leaves something behind for the next one: a warm or a cold cache, a busy collector. So, over a
 // stage, each variant should follow each other one equally often. Williams (1949) gives such blocks: for an even
 // number of variants n blocks hold every ordered pair of neighbours once, for an odd number 2n blocks hold it twice.
-// Blocks come in such groups, each group in the seeded order whose borders between blocks are best balanced too.
+// Blocks come in such groups, each in the seeded order whose borders between blocks are best balanced too.
 
 // random is the generator of one decision: other decisions of the same seed do not share its draws.
 func random(seed uint64, purpose string) *rand.Rand {
@@ -30,17 +30,16 @@ func balanced(rng *rand.Rand, variants []Variant, n int) [][]Variant {
 	if len(variants) == 0 || n <= 0 {
 		return nil
 	}
-	labels := shuffled(rng, variants)
-	rows := williams(len(labels))
-	follows := newCounts(len(labels))
+	design := williams(len(variants))
+	follows := newCounts(len(variants))
 	last := -1
 	blocks := make([][]Variant, 0, n)
 	for len(blocks) < n {
-		for _, i := range bestOrder(rng, rows, follows, last, min(len(rows), n-len(blocks))) {
-			last = follows.add(last, rows[i])
-			block := make([]Variant, len(rows[i]))
-			for k, label := range rows[i] {
-				block[k] = labels[label]
+		for _, row := range bestGroup(rng, design, follows, last, min(len(design), n-len(blocks))) {
+			last = follows.add(last, row)
+			block := make([]Variant, len(row))
+			for k, label := range row {
+				block[k] = variants[label]
 			}
 			blocks = append(blocks, block)
 		}
@@ -99,7 +98,7 @@ func (c *counts) cost() int {
 	sum := 0
 	for i, k := range c.pairs {
 		if i%(c.n+1) == 0 && c.n > 2 {
-			sum += 1000 * k
+			sum += 1_000_000 * k
 			continue
 		}
 		sum += k * k
@@ -107,23 +106,46 @@ func (c *counts) cost() int {
 	return sum
 }
 
-// bestOrder tries some orders of k different rows and keeps the one that balances best; the first of equals, which
-// is as good as a random one since the orders are drawn.
-func bestOrder(rng *rand.Rand, rows [][]int, before *counts, last, k int) []int {
-	const tries = 48 // 4 variants have 24 orders; more tries change nothing that is visible
-	var best []int
+// bestGroup draws some groups of k different rows of the design and keeps the one that balances best: the first of
+// equals, which is as good as a random one.
+func bestGroup(rng *rand.Rand, design [][]int, before *counts, last, k int) [][]int {
+	const tries = 64 // more change nothing that is visible in TestBlocksAreBalanced
+	var best [][]int
 	bestCost := 0
 	after := newCounts(before.n)
 	for range tries {
-		order := rng.Perm(len(rows))[:k]
+		group := drawGroup(rng, design, last, k)
 		copy(after.pairs, before.pairs)
 		end := last
-		for _, i := range order {
-			end = after.add(end, rows[i])
+		for _, row := range group {
+			end = after.add(end, row)
 		}
 		if cost := after.cost(); best == nil || cost < bestCost {
-			best, bestCost = order, cost
+			best, bestCost = group, cost
 		}
 	}
 	return best
+}
+
+// drawGroup draws k rows of the design, with the variants renamed, so that where it can be avoided no row starts with
+// what the one before it ended with.
+func drawGroup(rng *rand.Rand, design [][]int, last, k int) [][]int {
+	n := len(design[0])
+	names := rng.Perm(n)
+	left := rng.Perm(len(design))
+	group := make([][]int, 0, k)
+	for range k {
+		next := 0
+		if n > 2 {
+			next = max(0, slices.IndexFunc(left, func(j int) bool { return names[design[j][0]] != last }))
+		}
+		row := make([]int, n)
+		for x, label := range design[left[next]] {
+			row[x] = names[label]
+		}
+		left = slices.Delete(left, next, next+1)
+		group = append(group, row)
+		last = row[n-1]
+	}
+	return group
 }

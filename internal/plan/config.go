@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"errors"
 	"fmt"
 	"path"
 	"regexp"
@@ -377,16 +376,18 @@ func isGlob(s string) string {
 	return ""
 }
 
-// checkMargins holds margins to metrics. Head's are being written now: a wrong name is an error. Base's may be
-// from before a metric was renamed: it is said and left out.
+// checkMargins holds head's margins to metrics: they are being written now. Base's may be from before a metric was
+// renamed: Load says so and leaves them out.
 func (c Config) checkMargins(metrics []string) error {
-	for _, name := range unknownMargins(c.Margins, metrics) {
-		if at := c.margins[name]; at != nil {
-			return &UsageError{Err: at("margin %q: no such metric: expected one of %s", name, strings.Join(metrics, ", "))}
-		}
-		return &UsageError{Err: errors.New("margin " + name + ": no such metric")}
+	unknown := unknownMargins(c.Margins, metrics)
+	if len(unknown) == 0 {
+		return nil
 	}
-	return nil
+	expected := "no such metric: expected one of " + strings.Join(metrics, ", ")
+	if at := c.margins[unknown[0]]; at != nil {
+		return &UsageError{Err: at("margin %q: %s", unknown[0], expected)}
+	}
+	return Usagef("", "margin %q: %s", unknown[0], expected)
 }
 
 func unknownMargins(margins map[string]float64, metrics []string) []string {
