@@ -234,4 +234,3 @@ func TestServiceThatDies(t *testing.T) {
 	check("hanging", func() (net.Conn, error) { <-hang; return nil, refused }, "closed by the service")
 	check("no socket", func() (net.Conn, error) { a, b := net.Pipe(); _ = b.Close(); return a, nil }, "expected a TCP or Unix connection")
 }
-

@@ -76,6 +76,7 @@ type Slice struct {
 	Requests  int64         // ended: answered, timed out or broken
 	Errors    int64         // bad ones among Requests
 	Elapsed   time.Duration // from the first moment to the last end of a request
+	Sent      time.Duration // from the first moment to the last send
 	BytesRead int64
 	Failures  Failures
 }
@@ -85,6 +86,7 @@ func (s *Slice) Add(other Slice) {
 	s.Requests += other.Requests
 	s.Errors += other.Errors
 	s.Elapsed += other.Elapsed
+	s.Sent += other.Sent
 	s.BytesRead += other.BytesRead
 	s.Failures.Status.add(other.Failures.Status)
 	s.Failures.Timeout.add(other.Failures.Timeout)

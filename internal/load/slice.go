@@ -51,6 +51,7 @@ type running struct {
 	begin  time.Duration
 	until  time.Duration // closed, counted: no sends from here
 	last   time.Duration // the last end of a request
+	sent   time.Duration // the last send
 	active time.Duration // the last send or end
 	heard  time.Duration // the last answer
 	tick   time.Duration // the next
@@ -78,7 +79,7 @@ func (c *Client) run(ctx context.Context, s running, rec *Recorder) (Slice, erro
 	if s.kind == closed {
 		s.until = s.begin + s.length
 	}
-	s.last, s.active, s.heard, s.seenUp = s.begin, s.begin, s.begin, s.begin
+	s.last, s.sent, s.active, s.heard, s.seenUp = s.begin, s.begin, s.begin, s.begin, s.begin
 	s.tick, s.rec = s.begin+tick, rec
 	c.slice = s
 	err := c.loop(ctx)
@@ -88,6 +89,7 @@ func (c *Client) run(ctx context.Context, s running, rec *Recorder) (Slice, erro
 	}
 	result := c.slice.result
 	result.Elapsed = c.slice.last - c.slice.begin
+	result.Sent = c.slice.sent - c.slice.begin
 	c.slice = running{} // lets go of starts and rec
 	return result, err
 }
@@ -256,7 +258,7 @@ func (c *Client) send(i int, due, now time.Duration) {
 	cn.answer.expect(cn.request)
 	cn.state, cn.out, cn.due, cn.sent = busy, cn.request.bytes, due, now
 	c.busy++
-	s.active = now
+	s.active, s.sent = now, now
 	if s.kind == open {
 		s.rec.Lateness.Record(now - max(due, cn.free))
 	}

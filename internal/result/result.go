@@ -85,7 +85,7 @@ type ParityResult struct {
 }
 
 // MaxDifferences is how many differences run.json keeps.
-const MaxDifferences = 20
+const MaxDifferences = 200
 
 // Difference is one request that two variants answered differently.
 type Difference struct {

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+
+	"github.com/olekukonko/tablewriter"
+	"github.com/spf13/cobra"
+
+	"github.com/duet-bench/duet/internal/build"
+	"github.com/duet-bench/duet/internal/harness"
+	"github.com/duet-bench/duet/internal/sandbox"
+)
+
+func doctorCommand(w world) *cobra.Command {
+	return &cobra.Command{
+		Use:     "doctor",
+		Short:   "What this machine can do: toolchains, cores, isolation, profilers; what is missing and how to get it",
+		Example: "  duet doctor",
+		RunE: func(c *cobra.Command, _ []string) error {
+			findings := examine(build.Toolchains(c.Context(), os.Environ()))
+			if err := printFindings(w, findings); err != nil {
+				return err
+			}
+			for _, f := range findings {
+				if f.required && !f.ok {
+					return notMeasured{"this machine cannot measure: " + f.subject + ": " + f.cure}
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// finding is one thing a machine has or lacks.
+type finding struct {
+	subject  string
+	ok       bool
+	required bool   // nothing can be measured without it
+	found    string // what is there
+	cure     string // how to get what is not
+}
+
+// examine looks at this machine and changes nothing.
+func examine(toolchains map[string]string) []finding {
+	m := harness.Machine()
+	supported := harness.Supported()
+	all := []finding{
+		{subject: "system", ok: supported, required: true, found: m.OS + "/" + m.Arch + " " + m.Kernel, cure: "measuring needs Linux on amd64 or arm64; plan, compare and init work here"},
+		{subject: "cores", ok: m.Cores >= 2, found: fmt.Sprintf("%d × %s", m.Cores, m.CPU), cure: "with two cores or more the services and the load generator do not share one"},
+		tool("git", true, "install git", "--version"),
+		toolchain(toolchains, "go", "install Go from go.dev/dl, or use actions/setup-go"),
+		toolchain(toolchains, "cargo", "install Rust with rustup from rustup.rs"),
+		toolchain(toolchains, "rustc", "install Rust with rustup from rustup.rs"),
+	}
+	probe := sandbox.Probe()
+	all = append(all,
+		finding{subject: "own uid", ok: probe.Root || probe.Sudo, found: rights(probe), cure: "run as root, or as a user that may `sudo -n`: builds and services then get a uid of their own"},
+		finding{subject: "network namespaces", ok: probe.Namespaces || probe.Sudo, found: "services on one fixed port run together", cure: "run as root, or as a user that may `sudo -n`: until then services on one fixed port take turns"},
+		hardwareCounters(),
+		tool("valgrind", false, "apt-get install valgrind", "--version"),
+		library("gperftools", []string{"libprofiler.so.0", "libtcmalloc.so.4"}, "apt-get install google-perftools libgoogle-perftools4"),
+		tool("perf", false, "apt-get install linux-perf (Debian) or linux-tools-generic (Ubuntu)", "--version"),
+	)
+	if runtime.GOOS != "linux" {
+		return all[:6]
+	}
+	return all
+}
+
+func rights(a sandbox.Abilities) string {
+	switch {
+	case a.Root:
+		return "root"
+	case a.Sudo:
+		return "sudo -n"
+	}
+	return ""
+}
+
+func tool(name string, required bool, cure, flag string) finding {
+	f := finding{subject: name, required: required, cure: cure}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return f
+	}
+	text, err := exec.Command(path, flag).Output()
+	if err != nil {
+		return f
+	}
+	f.ok = true
+	f.found, _, _ = strings.Cut(strings.TrimSpace(string(text)), "\n")
+	return f
+}
+
+func toolchain(found map[string]string, name, cure string) finding {
+	version, ok := found[name]
+	return finding{subject: name, ok: ok, found: version, cure: cure}
+}
+
+// library looks for shared libraries where the distributions put them.
+func library(subject string, names []string, cure string) finding {
+	f := finding{subject: subject, cure: cure, ok: true}
+	for _, name := range names {
+		at := ""
+		for _, dir := range []string{"/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib"} {
+			if _, err := os.Stat(dir + "/" + name); err == nil {
+				at = dir + "/" + name
+				break
+			}
+		}
+		if at == "" {
+			return finding{subject: subject, cure: cure}
+		}
+		f.found = strings.TrimSpace(f.found + " " + at)
+	}
+	return f
+}
+
+func printFindings(w world, findings []finding) error {
+	table := tablewriter.NewWriter(w.stdout)
+	table.Header("", "what", "found", "how to get it")
+	for _, f := range findings {
+		mark, cure := "ok", ""
+		if !f.ok {
+			mark, cure = "missing", f.cure
+		}
+		if err := table.Append(mark, f.subject, f.found, cure); err != nil {
+			return err
+		}
+	}
+	return table.Render()
+}

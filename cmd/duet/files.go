@@ -1,0 +1,83 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+)
+
+// readAtMost reads all of r and refuses more than limit bytes.
+func readAtMost(r io.Reader, limit int64) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(text)) > limit {
+		return nil, fmt.Errorf("larger than %d bytes", limit)
+	}
+	return text, nil
+}
+
+// outFolder is where a command leaves its files.
+type outFolder struct {
+	path  string
+	owner int // -1, or the user who called sudo
+}
+
+// newOutFolder makes the folder. The default one ignores itself in git.
+func newOutFolder(path string, w world) (outFolder, error) {
+	o := outFolder{path: path, owner: -1}
+	if uid, err := strconv.Atoi(w.getenv("SUDO_UID")); err == nil && os.Geteuid() == 0 && w.getenv(sudoMark) != "" {
+		o.owner = uid
+	}
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return o, fmt.Errorf("making the folder for results: %w", err)
+	}
+	if o.owner >= 0 {
+		_ = os.Lchown(path, o.owner, -1) // best effort: the files themselves are readable by all
+	}
+	if filepath.Base(path) == defaultOut {
+		if err := o.write(".gitignore", []byte("*\n")); err != nil {
+			return o, err
+		}
+	}
+	return o, nil
+}
+
+// write puts a file in place whole or not at all.
+func (o outFolder) write(name string, text []byte) error {
+	f, err := os.CreateTemp(o.path, "."+name+".*")
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	defer os.Remove(f.Name()) // gone after the rename
+	_, err = f.Write(text)
+	if err == nil {
+		err = f.Chmod(0o644)
+	}
+	if err == nil && o.owner >= 0 {
+		err = f.Chown(o.owner, -1)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if closing := f.Close(); err == nil {
+		err = closing
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), filepath.Join(o.path, name))
+	}
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", filepath.Join(o.path, name), err)
+	}
+	return nil
+}
+
+// remove drops a file of an earlier run, so that what is in the folder belongs together.
+func (o outFolder) remove(names ...string) {
+	for _, name := range names {
+		_ = os.Remove(filepath.Join(o.path, name)) // absent is what is wanted
+	}
+}

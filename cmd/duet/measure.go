@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/duet-bench/duet/internal/compare"
+	"github.com/duet-bench/duet/internal/harness"
+	"github.com/duet-bench/duet/internal/plan"
+	"github.com/duet-bench/duet/internal/result"
+)
+
+// The files a run leaves.
+const (
+	runFile     = "run.json"
+	reportFile  = "report.json"
+	commentFile = "comment.md"
+)
+
+func measureCommand(w world) *cobra.Command {
+	var j job
+	c := &cobra.Command{
+		Use:   "measure",
+		Short: "Build and measure both services at both commits; leave run.json",
+		Long: `Build and measure both services at both commits and leave the facts in run.json, without an opinion.
+It exits 0, or 3 when head could not be measured: measuring never decides a job.`,
+		Example: "  duet measure --base main --out .duet\n  duet compare .duet/run.json",
+		RunE: func(c *cobra.Command, _ []string) error {
+			if done, err := elevate(w); done || err != nil {
+				return err
+			}
+			m, err := j.measure(c.Context(), w)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(w.stdout, "%s: %s\n", m.run.State, m.out.path+"/"+runFile)
+			return measuredError(m.run)
+		},
+	}
+	j.flags(c)
+	j.outFlag(c)
+	return c
+}
+
+// measured is a finished measurement and where it was put.
+type measured struct {
+	run result.Run
+	out outFolder
+}
+
+// measure does the upper half of the straight line and writes run.json, also when it was cancelled: a folder
+// never holds a result that is not this run's.
+func (j *job) measure(ctx context.Context, w world) (measured, error) {
+	prep, err := j.prepare(ctx, w)
+	if err != nil {
+		return measured{}, err
+	}
+	defer prep.source.Close()
+	if err := prep.refuse(ctx, w); err != nil {
+		return measured{}, err
+	}
+	out, err := newOutFolder(j.out, w)
+	if err != nil {
+		return measured{}, err
+	}
+	out.remove(runFile, reportFile, commentFile)
+	run, err := prep.carryOut(ctx, w)
+	text, encoding := result.Encode(run)
+	if encoding != nil {
+		return measured{}, errors.Join(err, encoding)
+	}
+	if writing := out.write(runFile, text); writing != nil {
+		return measured{}, errors.Join(err, writing)
+	}
+	return measured{run: run, out: out}, err
+}
+
+func (p prepared) carryOut(ctx context.Context, w world) (result.Run, error) {
+	show := newProgress(w)
+	defer show.End()
+	o := harness.Options{
+		Source: p.source, Version: versionText(), Attempt: p.attempt,
+		PassEnv: w.lookup, Settle: compare.Settle, Progress: show,
+	}
+	for _, warning := range p.plan.Warnings {
+		show.Note("note: %s", warning)
+	}
+	if p.plan.NothingChanged() {
+		run := harness.NewRun(p.plan, o, time.Now())
+		run.State = result.NothingChanged
+		return run, nil
+	}
+	return harness.Run(ctx, p.plan, o)
+}
+
+// refuse ends a run before anything of theirs is executed.
+func (p prepared) refuse(ctx context.Context, w world) error {
+	policy := p.plan.Policy
+	if policy.Isolation != "" && policy.Isolation != "basic" {
+		return notMeasured{fmt.Sprintf("policy.isolation: %s is not built yet, and it fails closed: nothing was run; use basic, or wait for it", policy.Isolation)}
+	}
+	if p.plan.Fork && w.getenv("RUNNER_ENVIRONMENT") == "self-hosted" && policy.SelfHostedForks != "allow" {
+		return notMeasured{"a fork's code is not run on a self-hosted runner: nothing was run; base's duet.yml may allow it with policy: {self-hosted-forks: allow}"}
+	}
+	_, err := p.source.CredentialsPersisted(ctx)
+	return err
+}
+
+// measuredError says why a run that ended has no figures for head.
+func measuredError(run result.Run) error {
+	if run.State != result.NotMeasured {
+		return nil
+	}
+	for _, f := range run.Failures {
+		if f.Variant.Side == plan.Head {
+			return notMeasured{fmt.Sprintf("%s could not be measured: %s: %s", f.Variant, f.Step, f.Error)}
+		}
+	}
+	return notMeasured{"head could not be measured"}
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/olekukonko/tablewriter"
+	"github.com/spf13/cobra"
+
+	"github.com/duet-bench/duet/internal/plan"
+)
+
+func planCommand(w world) *cobra.Command {
+	var j job
+	c := &cobra.Command{
+		Use:   "plan",
+		Short: "Print the whole order of what would run and how long it will take; touch nothing",
+		Long: `Print what "duet run" would do: the commits and why, the services, the workloads, every step in its order, and
+about how many minutes it will take, builds included. Nothing is built, started or written.`,
+		Example: "  duet plan --base main --budget 5m",
+		RunE: func(c *cobra.Command, _ []string) error {
+			prep, err := j.prepare(c.Context(), w)
+			if err != nil {
+				return err
+			}
+			if err := prep.source.Close(); err != nil {
+				return err
+			}
+			return printPlan(w.stdout, prep.plan)
+		},
+	}
+	j.flags(c)
+	return c
+}
+
+func printPlan(out io.Writer, p plan.Plan) error {
+	fmt.Fprintf(out, "head  %s %s\n", p.Head.SHA, p.Head.Subject)
+	if p.Base == nil {
+		fmt.Fprintf(out, "base  none: %s\n", p.NoBase)
+	} else {
+		fmt.Fprintf(out, "base  %s %s (%s)\n", p.Base.SHA, p.Base.Subject, p.Base.Reason)
+		fmt.Fprintf(out, "files changed outside ignore: %d\n", len(p.Changed))
+	}
+	for _, warning := range p.Warnings {
+		fmt.Fprintf(out, "note: %s\n", warning)
+	}
+	for _, d := range p.Dropped {
+		fmt.Fprintf(out, "left out: %s: %s\n", d.Workload, d.Reason)
+	}
+	if p.NothingChanged() {
+		fmt.Fprintln(out, "nothing changed outside ignore: a run would say so and end before building (--base none measures head alone)")
+		return nil
+	}
+	estimate := plan.Estimates(p)
+	fmt.Fprintf(out, "seed  %d\ntime  about %s: builds %s, measuring %s, confirmation up to %s\n\n", p.Seed,
+		minutes(estimate.Build+estimate.Measure+estimate.Confirm), minutes(estimate.Build), minutes(estimate.Measure), minutes(estimate.Confirm))
+	table := tablewriter.NewWriter(out)
+	table.Header("step", "what", "order")
+	for i, step := range plan.Steps(p) {
+		what, order := describeStep(step)
+		if err := table.Append(fmt.Sprint(i+1), what, order); err != nil {
+			return err
+		}
+	}
+	return table.Render()
+}
+
+// describeStep says what a step does and, for a round, the order of starts and of the first turns.
+func describeStep(s plan.Step) (what, order string) {
+	switch s.Kind {
+	case plan.StepBuild:
+		return "build " + s.Variant.String(), ""
+	case plan.StepParity:
+		return "parity: compare the answers of all variants", ""
+	case plan.StepCalibrate:
+		return s.Workload + ": find the offered rate", ""
+	case plan.StepRound:
+		what = fmt.Sprintf("%s: %s round %d", s.Workload, s.Phase, s.Round)
+		return what, fmt.Sprintf("%s; %d + %d blocks, first %s", variants(s.Start), len(s.Open), len(s.Closed), variants(firstOf(s.Open)))
+	default:
+		return string(s.Kind), ""
+	}
+}
+
+func firstOf(blocks [][]plan.Variant) []plan.Variant {
+	if len(blocks) == 0 {
+		return nil
+	}
+	return blocks[0]
+}
+
+func variants(list []plan.Variant) string {
+	words := make([]string, len(list))
+	for i, v := range list {
+		words[i] = v.String()
+	}
+	return strings.Join(words, " ")
+}
+
+func minutes(d time.Duration) string {
+	return fmt.Sprintf("%.1f min", d.Minutes())
+}

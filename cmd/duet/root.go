@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"github.com/duet-bench/duet/internal/plan"
+)
+
+// version is set at release; a build from source says the module's version instead.
+const version = "0.1.0"
+
+// world is everything outside that a command may touch, so that tests can hand in their own.
+type world struct {
+	args           []string
+	getenv         func(string) string
+	lookup         func(string) (string, bool)
+	stdin          io.Reader
+	stdout, stderr io.Writer
+}
+
+// run is main without the process: it returns the exit status.
+func run(w world) exitStatus {
+	ctx, stop := interruptible(w.stderr)
+	defer stop()
+	root := newRoot(w)
+	root.SetArgs(w.args)
+	err := root.ExecuteContext(ctx)
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		fmt.Fprintf(w.stderr, "duet: %s\n", err)
+	}
+	return statusOf(err)
+}
+
+func newRoot(w world) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "duet",
+		Short: "Did this pull request make our service slower, fatter or slower to build, in Go and in Rust, and why?",
+		Long: `Duet builds a repository's Go service and its Rust counterpart at two commits, checks that both answer
+alike, runs fixed workloads against all four in finely interleaved turns, and says what changed.
+
+Exit status: 0 fine · 1 the gate refuses (a confirmed regression, answers that stopped agreeing)
+             2 usage or configuration · 3 could not measure · 130 interrupted`,
+		Version:       versionText(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return c.Help()
+		},
+	}
+	root.SetVersionTemplate("duet {{.Version}}\n")
+	root.SetIn(w.stdin)
+	root.SetOut(w.stdout)
+	root.SetErr(w.stderr)
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return plan.Usagef("see `"+c.CommandPath()+" --help`", "%w", err)
+	})
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(
+		runCommand(w), demoCommand(w), planCommand(w), measureCommand(w), compareCommand(w), doctorCommand(w), initCommand(w),
+	)
+	for _, c := range root.Commands() {
+		c.Args = usageArgs(c.Args)
+	}
+	root.Args = usageArgs(root.Args)
+	return root
+}
+
+// usageArgs makes a wrong number of arguments, or an unknown command, a usage error.
+func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
+	if check == nil {
+		check = cobra.NoArgs
+	}
+	return func(c *cobra.Command, args []string) error {
+		err := check(c, args)
+		var usage *plan.UsageError
+		if err == nil || errors.As(err, &usage) {
+			return err
+		}
+		return plan.Usagef("see `"+c.CommandPath()+" --help`", "%w", err)
+	}
+}
+
+func versionText() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
+		return version
+	}
+	return info.Main.Version
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/duet-bench/duet/internal/plan"
+	"github.com/duet-bench/duet/internal/result"
+)
+
+func runCommand(w world) *cobra.Command {
+	var j job
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "The main job: measure both services at both commits and print the report",
+		Long: `Resolve base and head, build the Go and the Rust service at both, check that both answer alike, run the
+workloads in rounds of interleaved trials against all four, and print the report. It leaves run.json (facts),
+report.json (opinions) and comment.md in the folder of --out.`,
+		Example: "  duet run\n  duet run --base main --head my-branch --budget 5m --seed 1 --out results",
+		RunE: func(c *cobra.Command, _ []string) error {
+			if done, err := elevate(w); done || err != nil {
+				return err
+			}
+			return j.run(c.Context(), w)
+		},
+	}
+	j.flags(c)
+	j.gateFlag(c)
+	j.outFlag(c)
+	return c
+}
+
+// run is measure and compare. A cancelled run leaves its report too, which says that it was cancelled.
+func (j *job) run(ctx context.Context, w world) error {
+	if err := j.checkGate(); err != nil {
+		return err
+	}
+	m, measuring := j.measure(ctx, w)
+	if measuring != nil && m.run.State != result.Cancelled {
+		return measuring
+	}
+	// The report is made of what run.json holds, so that compare prints the same bytes from it.
+	run, err := readRun(filepath.Join(m.out.path, runFile))
+	if err != nil {
+		return errors.Join(measuring, err)
+	}
+	o, err := judge(run, plan.Gate(j.failOn))
+	if err != nil {
+		return err
+	}
+	if err := o.write(m.out); err != nil {
+		return err
+	}
+	if measuring != nil {
+		return measuring
+	}
+	if err := o.print(w, "terminal"); err != nil {
+		return err
+	}
+	fmt.Fprintf(w.stderr, "\nfacts %s · opinions %s · comment %s\n",
+		filepath.Join(m.out.path, runFile), filepath.Join(m.out.path, reportFile), filepath.Join(m.out.path, commentFile))
+	return o.status()
+}
+
+func (j *job) checkGate() error {
+	switch plan.Gate(j.failOn) {
+	case "", plan.GateNever, plan.GateRegression, plan.GateInconclusive:
+		return nil
+	}
+	return plan.Usagef("", "--fail-on %q: expected one of never, regression, inconclusive", j.failOn)
+}

@@ -1,0 +1,263 @@
+// Package e2e runs the real command on real repositories: it builds, starts and measures real services.
+// Figures gate only where a factor of two or more was planted.
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/duet-bench/duet/internal/demo"
+)
+
+// duet is the command under test, built once.
+var duet string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "duet-e2e-")
+		if err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(dir)
+		if err := os.Chmod(dir, 0o755); err != nil {
+			panic(err)
+		}
+		duet = filepath.Join(dir, "duet")
+		build := exec.Command("go", "build", "-race=false", "-o", duet, "github.com/duet-bench/duet/cmd/duet")
+		build.Stderr = os.Stderr
+		if err := build.Run(); err != nil {
+			panic(err)
+		}
+		return m.Run()
+	}())
+}
+
+// outcome is how one call of the command ended.
+type outcome struct {
+	status         int
+	stdout, stderr string
+	seconds        float64
+}
+
+// run calls the command with the environment of a plain shell: nothing of the CI job this test may be part of.
+func run(t *testing.T, dir string, args ...string) outcome {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	command := exec.Command(duet, args...)
+	command.Dir, command.Stdout, command.Stderr = dir, &stdout, &stderr
+	command.Env = plainEnv()
+	started := time.Now()
+	err := command.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatalf("duet %s: %v", strings.Join(args, " "), err)
+	}
+	o := outcome{status: command.ProcessState.ExitCode(), stdout: stdout.String(), stderr: stderr.String(), seconds: time.Since(started).Seconds()}
+	t.Logf("duet %s: status %d after %.0f s", strings.Join(args, " "), o.status, o.seconds)
+	return o
+}
+
+func plainEnv() []string {
+	var env []string
+	for _, entry := range os.Environ() {
+		if !strings.HasPrefix(entry, "GITHUB_") && !strings.HasPrefix(entry, "RUNNER_") {
+			env = append(env, entry)
+		}
+	}
+	return env
+}
+
+// reported is the part of report.json that these tests read.
+type reported struct {
+	Verdict  string
+	Base     struct{ SHA, Reason string }
+	Head     struct{ SHA string }
+	Services map[string]struct {
+		Lang, Verdict string
+		Identical     bool
+	}
+	Rows []struct {
+		Service, Workload, Metric, Verdict string
+		Ratio                              float64
+		CI                                 [2]float64
+		Rounds                             int
+		Identical                          bool
+	}
+	Gaps   []struct{ Pair, Workload, Metric string }
+	Builds []struct {
+		Variant         string
+		CleanS          float64 `json:"clean_s"`
+		IncrementalS    float64 `json:"incremental_s"`
+		BinaryBytes     int64   `json:"binary_bytes"`
+		IdenticalToBase bool    `json:"identical_to_base"`
+	}
+	Parity   struct{ Requests, Differences int }
+	Warnings []string
+}
+
+func readReport(t *testing.T, dir string) reported {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, "report.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r reported
+	if err := json.Unmarshal(text, &r); err != nil {
+		t.Fatalf("report.json: %v", err)
+	}
+	return r
+}
+
+// The planted function at least doubles the CPU of the Go service; the Rust one is untouched; main has moved on.
+func TestPlantedRegressionAndItsReverse(t *testing.T) {
+	repo := filepath.Join(t.TempDir(), "repo")
+	commits, err := demo.Write(t.Context(), repo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if commits.Main == commits.Base {
+		t.Fatal("the demo's main branch has not moved on: the merge base would prove nothing")
+	}
+	measure := func(name, base, head string, more ...string) (outcome, reported, string) {
+		out := filepath.Join(t.TempDir(), name)
+		args := append([]string{"run", "--repo", repo, "--base", base, "--head", head, "--out", out,
+			"--budget", "15s", "--seed", "1", "--workload", "json-pipeline"}, more...)
+		o := run(t, repo, args...)
+		return o, readReport(t, out), out
+	}
+
+	t.Run("forward", func(t *testing.T) {
+		o, r, out := measure("forward", commits.Main, commits.Head, "--fail-on", "regression")
+		if o.status != 1 {
+			t.Errorf("exit status: got %d, want 1 (a confirmed regression under --fail-on regression)\n%s", o.status, o.stderr)
+		}
+		if r.Base.SHA != commits.Base {
+			t.Errorf("base: got %s (%s), want the merge base %s, not main's tip %s", r.Base.SHA, r.Base.Reason, commits.Base, commits.Main)
+		}
+		if r.Head.SHA != commits.Head {
+			t.Errorf("head: got %s, want %s", r.Head.SHA, commits.Head)
+		}
+		checkCPU(t, r, "regressed", 2, 1e9)
+		if s := r.Services["rust"]; s.Verdict != "unchanged" || !s.Identical {
+			t.Errorf("rust: got %+v, want unchanged and identical", s)
+		}
+		if r.Parity.Requests == 0 || r.Parity.Differences != 0 {
+			t.Errorf("parity: got %+v, want requests compared and no difference", r.Parity)
+		}
+		checkBuilds(t, r)
+		if len(r.Gaps) == 0 {
+			t.Error("no gap between Go and Rust")
+		}
+		checkReproducible(t, o, out)
+		checkNothingLeft(t)
+	})
+
+	t.Run("reverse", func(t *testing.T) {
+		reversed := commitOnTop(t, repo, commits.Head, commits.Base)
+		o, r, _ := measure("reverse", commits.Head, reversed)
+		if o.status != 0 {
+			t.Errorf("exit status: got %d, want 0\n%s", o.status, o.stderr)
+		}
+		checkCPU(t, r, "improved", 0, 0.5)
+	})
+}
+
+// commitOnTop makes a commit with the content of one commit and another one as its parent.
+func commitOnTop(t *testing.T, repo, parent, content string) string {
+	t.Helper()
+	command := exec.Command("git", "-C", repo, "-c", "user.name=e2e", "-c", "user.email=e2e@example.com",
+		"commit-tree", content+"^{tree}", "-p", parent, "-m", "take it back")
+	sha, err := command.Output()
+	if err != nil {
+		t.Fatalf("git commit-tree: %v", err)
+	}
+	return strings.TrimSpace(string(sha))
+}
+
+// checkCPU wants every CPU-per-request row of the Go service to have a verdict and a ratio in a range.
+func checkCPU(t *testing.T, r reported, verdict string, low, high float64) {
+	t.Helper()
+	found := false
+	for _, row := range r.Rows {
+		if row.Service != "go" || row.Metric != "cpu_per_request" {
+			continue
+		}
+		found = true
+		if row.Verdict != verdict || row.Ratio < low || row.Ratio > high {
+			t.Errorf("go %s cpu_per_request: got %s, ratio %.2f %v, want %s in [%g, %g]", row.Workload, row.Verdict, row.Ratio, row.CI, verdict, low, high)
+		}
+	}
+	if !found {
+		t.Error("no cpu_per_request row for go")
+	}
+	if got := r.Services["go"].Verdict; got != verdict {
+		t.Errorf("go's verdict: got %s, want %s", got, verdict)
+	}
+}
+
+func checkBuilds(t *testing.T, r reported) {
+	t.Helper()
+	if len(r.Builds) != 4 {
+		t.Fatalf("builds: got %d, want 4: %+v", len(r.Builds), r.Builds)
+	}
+	for _, b := range r.Builds {
+		if b.CleanS <= 0 || b.IncrementalS <= 0 || b.BinaryBytes <= 0 {
+			t.Errorf("build %+v: want times and a size", b)
+		}
+		if want := b.Variant == "rust@head"; b.IdenticalToBase != want {
+			t.Errorf("%s identical to base: got %v, want %v", b.Variant, b.IdenticalToBase, want)
+		}
+	}
+}
+
+// checkReproducible wants compare to print and write the same bytes from run.json alone.
+func checkReproducible(t *testing.T, o outcome, out string) {
+	t.Helper()
+	again := filepath.Join(t.TempDir(), "again")
+	c := run(t, t.TempDir(), "compare", filepath.Join(out, "run.json"), "--out", again)
+	if c.stdout != o.stdout {
+		t.Errorf("compare printed another report than run:\n--- run\n%s\n--- compare\n%s", o.stdout, c.stdout)
+	}
+	for _, name := range []string{"report.json", "comment.md"} {
+		first, err := os.ReadFile(filepath.Join(out, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := os.ReadFile(filepath.Join(again, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(first, second) {
+			t.Errorf("%s differs when made again from run.json", name)
+		}
+	}
+}
+
+// checkNothingLeft wants no process and no temporary tree of a run that is over.
+func checkNothingLeft(t *testing.T) {
+	t.Helper()
+	left, err := filepath.Glob(filepath.Join(os.TempDir(), "duet-work-*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(left) > 0 {
+		t.Errorf("temporary folders left: %v", left)
+	}
+	comms, err := filepath.Glob("/proc/[0-9]*/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, link := range comms {
+		target, err := os.Readlink(link)
+		if err == nil && (strings.Contains(target, "duet-work-") || strings.HasPrefix(target, duet)) {
+			t.Errorf("a process is left: %s runs %s", filepath.Dir(link), target)
+		}
+	}
+}

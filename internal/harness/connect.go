@@ -1,0 +1,44 @@
+package harness
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/duet-bench/duet/internal/load"
+	"github.com/duet-bench/duet/internal/service"
+	"github.com/duet-bench/duet/internal/workload"
+)
+
+// stopWithin bounds the end of one service, whatever became of the run's context.
+const stopWithin = 10 * time.Second
+
+// connect opens a workload's connections and hands them to a load generator. It spins only where it has a
+// core that no service is held to.
+func connect(ctx context.Context, s *service.Service, w workload.Workload, messages []workload.Message, spin bool) (*load.Client, error) {
+	conns := make([]net.Conn, 0, w.Connections)
+	for range w.Connections {
+		conn, err := s.Dial(ctx)
+		if err != nil {
+			for _, open := range conns {
+				open.Close()
+			}
+			return nil, fmt.Errorf("opening connection %d of %d: %w", len(conns)+1, w.Connections, err)
+		}
+		conns = append(conns, conn)
+	}
+	return load.NewClient(load.Options{
+		Conns: conns, Redial: func() (net.Conn, error) { return s.Dial(ctx) },
+		Messages: messages, Host: s.Host(), Timeout: requestTimeout, Spin: spin,
+	})
+}
+
+// stopService ends a service and all it left behind, also after the run was cancelled.
+func (s *session) stopService(running *service.Service) {
+	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
+	defer cancel()
+	if err := running.Stop(ctx); err != nil {
+		s.warnf("stopping a service: %v", err)
+	}
+}

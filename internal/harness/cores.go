@@ -1,0 +1,81 @@
+package harness
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/duet-bench/duet/internal/workload"
+)
+
+// cores is who runs where: the services share one core, the load generator spins on another one.
+// Both are empty where there are not two: then nothing is pinned and the client does not spin.
+type cores struct {
+	service, client []int
+}
+
+// chooseCores takes the first allowed core for the services and the last one that is not its hardware
+// sibling for the client: two threads of one core would steal from each other.
+func chooseCores(allowed []int, siblings func(cpu int) []int) cores {
+	if len(allowed) < 2 {
+		return cores{}
+	}
+	service := allowed[0]
+	for _, client := range slices.Backward(allowed[1:]) {
+		if !slices.Contains(siblings(service), client) {
+			return cores{service: []int{service}, client: []int{client}}
+		}
+	}
+	return cores{}
+}
+
+// pinned says whether a workload's services are held to one core.
+func (c cores) pinned(w workload.Workload) bool {
+	return len(c.service) > 0 && w.Cores != workload.CoresAll
+}
+
+// siblingsFromSysfs reads which hardware threads share a core with cpu, itself included.
+func siblingsFromSysfs(cpu int) []int {
+	text, err := os.ReadFile(fmt.Sprintf("/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu))
+	if err != nil {
+		return []int{cpu}
+	}
+	list, err := parseCPUList(strings.TrimSpace(string(text)))
+	if err != nil {
+		return []int{cpu}
+	}
+	return list
+}
+
+// parseCPUList reads the kernel's list format: "0,4-6".
+func parseCPUList(text string) ([]int, error) {
+	var list []int
+	for part := range strings.SplitSeq(text, ",") {
+		first, last, isRange := strings.Cut(part, "-")
+		if !isRange {
+			last = first
+		}
+		low, err := strconv.Atoi(first)
+		if err != nil {
+			return nil, fmt.Errorf("unexpected cpu list %q", text)
+		}
+		high, err := strconv.Atoi(last)
+		if err != nil || high < low || high-low > 4096 {
+			return nil, fmt.Errorf("unexpected cpu list %q", text)
+		}
+		for cpu := low; cpu <= high; cpu++ {
+			list = append(list, cpu)
+		}
+	}
+	return list, nil
+}
+
+func cpuListText(list []int) string {
+	words := make([]string, len(list))
+	for i, cpu := range list {
+		words[i] = strconv.Itoa(cpu)
+	}
+	return strings.Join(words, ",")
+}

@@ -1,0 +1,192 @@
+// Package harness walks a plan: build, parity, calibrate, measure, stop. It is the only room with clocks,
+// processes and sockets, and it holds no opinions: what it saw becomes a result.Run, and whether a row is
+// decided is asked of a function it is handed.
+//
+// A variant that fails is a recorded fact, never a dead run: the others go on without it.
+package harness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/duet-bench/duet/internal/plan"
+	"github.com/duet-bench/duet/internal/result"
+	"github.com/duet-bench/duet/internal/source"
+)
+
+// Options is what a run needs beside its plan.
+type Options struct {
+	Source   source.Resolution
+	Version  string
+	Attempt  int
+	PassEnv  func(name string) (string, bool) // looks a pass_env name up; nil passes nothing
+	Settle   func(*result.Run) []plan.Row     // compare.Settle: the harness itself has no opinions
+	Progress Progress
+}
+
+// Progress hears what a run is doing. Its methods are called from one goroutine.
+type Progress interface {
+	Begin(step string)                 // a new kind of step: a log group in CI
+	Update(format string, args ...any) // what is being done right now
+	Note(format string, args ...any)   // something worth a line of its own
+}
+
+// ErrUnsupported is the refusal of a machine that cannot measure at all.
+var ErrUnsupported = errors.New("measuring needs Linux on amd64 or arm64")
+
+// Run carries out a plan. The error is for what no variant is to blame for (no disk, no rights, a
+// cancelled context); the Run is always usable and says in State how far it came.
+func Run(ctx context.Context, p plan.Plan, o Options) (run result.Run, err error) {
+	started := time.Now()
+	run = NewRun(p, o, started)
+	s, err := newSession(ctx, &run, o)
+	if err != nil {
+		run.State = result.NotMeasured
+		return run, err
+	}
+	defer func() {
+		err = errors.Join(err, s.close())
+		run.Seconds = time.Since(started).Seconds()
+		run.Durations = s.clock.durations()
+	}()
+	if err := s.walk(ctx); err != nil {
+		run.State = result.NotMeasured
+		if ctx.Err() != nil {
+			run.State = result.Cancelled
+			err = context.Cause(ctx)
+		}
+		return run, err
+	}
+	run.State = result.Measured
+	if s.headFailed() {
+		run.State = result.NotMeasured
+	}
+	return run, nil
+}
+
+// NewRun is a Run that has measured nothing yet.
+func NewRun(p plan.Plan, o Options, started time.Time) result.Run {
+	return result.Run{
+		Schema:  result.Schema,
+		Duet:    o.Version,
+		Started: started.UTC().Format(time.RFC3339),
+		Attempt: o.Attempt,
+		Plan:    p,
+		Machine: Machine(),
+	}
+}
+
+// walk does one step after the other until the plan says done.
+func (s *session) walk(ctx context.Context) error {
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		step := plan.Next(s.run.Plan, s.progress)
+		s.clock.begin(string(step.Kind))
+		var err error
+		switch step.Kind {
+		case plan.StepDone:
+			s.clock.end()
+			return nil
+		case plan.StepBuild:
+			err = s.build(ctx, step.Variant)
+		case plan.StepParity:
+			err = s.parity(ctx)
+		case plan.StepCalibrate:
+			err = s.calibrate(ctx, step.Workload)
+		case plan.StepRound:
+			err = s.round(ctx, step)
+		default:
+			err = fmt.Errorf("plan asked for an unknown step %q", step.Kind)
+		}
+		s.clock.end()
+		if err != nil {
+			return fmt.Errorf("%s: %w", stepName(step), err)
+		}
+	}
+}
+
+func stepName(s plan.Step) string {
+	switch s.Kind {
+	case plan.StepBuild:
+		return "building " + s.Variant.String()
+	case plan.StepCalibrate:
+		return "finding the rate of " + s.Workload
+	case plan.StepRound:
+		return fmt.Sprintf("measuring %s, %s round %d", s.Workload, s.Phase, s.Round)
+	default:
+		return string(s.Kind)
+	}
+}
+
+// headFailed says whether a head variant could not be measured to the end.
+func (s *session) headFailed() bool {
+	for variant := range s.progress.Failed {
+		if variant.Side == plan.Head {
+			return true
+		}
+	}
+	return false
+}
+
+// fail records that a variant cannot be measured any further.
+func (s *session) fail(v plan.Variant, step string, err error, tail []string) {
+	s.progress.Failed[v] = true
+	const keep = 20 // lines: what a report shows
+	if len(tail) > keep {
+		tail = tail[len(tail)-keep:]
+	}
+	s.run.Failures = append(s.run.Failures, result.Failure{Variant: v, Step: step, Error: err.Error(), LogTail: tail})
+	s.o.Progress.Note("%s failed while %s: %s", v, step, err)
+}
+
+func (s *session) warnf(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	for _, w := range s.run.Warnings {
+		if w == text {
+			return
+		}
+	}
+	s.run.Warnings = append(s.run.Warnings, text)
+}
+
+func (s *session) warn(texts []string) {
+	for _, text := range texts {
+		s.warnf("%s", text)
+	}
+}
+
+// stopwatch adds up where the time goes, by kind of step.
+type stopwatch struct {
+	current string
+	since   time.Time
+	order   []string
+	total   map[string]time.Duration
+}
+
+func (w *stopwatch) begin(step string) {
+	w.current, w.since = step, time.Now()
+}
+
+func (w *stopwatch) end() {
+	if w.total == nil {
+		w.total = map[string]time.Duration{}
+	}
+	if _, seen := w.total[w.current]; !seen {
+		w.order = append(w.order, w.current)
+	}
+	w.total[w.current] += time.Since(w.since)
+}
+
+func (w *stopwatch) durations() []result.StepDuration {
+	var all []result.StepDuration
+	for _, step := range w.order {
+		if w.total[step] >= time.Millisecond {
+			all = append(all, result.StepDuration{Step: step, Seconds: w.total[step].Seconds()})
+		}
+	}
+	return all
+}

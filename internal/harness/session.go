@@ -1,0 +1,263 @@
+package harness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/duet-bench/duet/internal/build"
+	"github.com/duet-bench/duet/internal/plan"
+	"github.com/duet-bench/duet/internal/result"
+	"github.com/duet-bench/duet/internal/sandbox"
+	"github.com/duet-bench/duet/internal/service"
+	"github.com/duet-bench/duet/internal/workload"
+)
+
+// repoFolder is where the repository is exported to, beside any second checkout.
+const repoFolder = "repo"
+
+// session is one run while it lasts: what is alive, what was made, and what has been settled.
+type session struct {
+	o        Options
+	run      *result.Run
+	progress plan.Progress
+	clock    stopwatch
+
+	work       string // the temporary folder that holds everything below
+	shop       *build.Workshop
+	inShop     plan.Side // the side that is being built; empty: none
+	buildBoxes []*sandbox.Box
+	boxes      map[plan.Variant]*sandbox.Box
+	binaries   map[plan.Variant]build.Built
+	spaces     map[plan.Variant]*service.Namespace // only for fixed ports, and where Duet may make them
+	together   bool                                // all variants alive at once
+	cores      cores
+	rates      map[string]float64 // requests offered a second, by workload
+	spoilt     map[strikeKey]int  // trials in a row that do not count
+}
+
+// newSession makes the temporary folder and exports both trees, before any of their code runs.
+func newSession(ctx context.Context, run *result.Run, o Options) (*session, error) {
+	if !Supported() {
+		return nil, fmt.Errorf("%w, and this is %s/%s; plan, compare and init work here", ErrUnsupported, run.Machine.OS, run.Machine.Arch)
+	}
+	if err := sandbox.Guard(); err != nil {
+		return nil, err
+	}
+	work, err := makeWork()
+	if err != nil {
+		return nil, err
+	}
+	s := &session{
+		o: o, run: run, work: work,
+		progress: plan.Progress{
+			Built: map[plan.Variant]bool{}, Failed: map[plan.Variant]bool{}, Identical: map[string]bool{},
+			Calibrated: map[string]bool{}, Rounds: map[string]map[plan.Phase]int{}, Stopped: map[string]string{},
+		},
+		boxes: map[plan.Variant]*sandbox.Box{}, binaries: map[plan.Variant]build.Built{},
+		spaces: map[plan.Variant]*service.Namespace{}, rates: map[string]float64{}, spoilt: map[strikeKey]int{},
+		cores: chooseCores(allowedCores(), siblingsFromSysfs),
+	}
+	if err := s.prepare(ctx); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+// prepare makes boxes and namespaces and exports the trees.
+func (s *session) prepare(ctx context.Context) error {
+	s.o.Progress.Begin("export")
+	s.clock.begin("export")
+	defer s.clock.end()
+	for _, variant := range s.variants() {
+		box, err := sandbox.New(sandbox.Options{Name: variant.String(), Dir: filepath.Join(s.work, "box", boxName(variant)), Isolate: true})
+		if err != nil {
+			return err
+		}
+		s.boxes[variant] = box
+		s.run.Machine.Isolation = box.Level()
+	}
+	s.arrangeTurns()
+	s.run.Machine.ServiceCPU, s.run.Machine.ClientCPU = cpuListText(s.cores.service), cpuListText(s.cores.client)
+	if len(s.cores.service) == 0 {
+		s.warnf("fewer than two cores to choose from: services and load generator share, and times are noisier")
+	}
+	var err error
+	s.shop, err = build.NewWorkshop(build.Options{
+		Dir: filepath.Join(s.work, "shop"), Environ: os.Environ(),
+		Progress: func(step string) { s.o.Progress.Update("%s", step) },
+	})
+	if err != nil {
+		return err
+	}
+	for _, side := range s.sides() {
+		if err := s.export(ctx, side); err != nil {
+			return fmt.Errorf("exporting %s: %w", side, err)
+		}
+	}
+	return s.o.Source.Close() // from here on their code may run, and git may not
+}
+
+// export writes one side's tree, and any second checkout that its services live in.
+func (s *session) export(ctx context.Context, side plan.Side) error {
+	tree := s.shop.Tree(side)
+	warnings, err := s.o.Source.Export(ctx, side, filepath.Join(tree, repoFolder))
+	if err != nil {
+		return err
+	}
+	s.warn(warnings)
+	done := map[string]bool{}
+	for _, variant := range s.variants() {
+		other, second := secondCheckout(s.run.Plan.Services[variant].Dir)
+		if variant.Side != side || !second || done[other] {
+			continue
+		}
+		done[other] = true
+		exported, err := s.o.Source.ExportOther(ctx, filepath.Join("..", other), filepath.Join(tree, other))
+		if err != nil {
+			return err
+		}
+		s.warn(exported.Warnings)
+		if exported.SHA != "" {
+			s.warnf("../%s is a second checkout, the same at both sides: %.12s", other, exported.SHA)
+		}
+	}
+	return nil
+}
+
+// secondCheckout is the folder beside the repository that a service's dir leads into.
+func secondCheckout(dir string) (folder string, ok bool) {
+	rest, ok := strings.CutPrefix(filepath.ToSlash(filepath.Clean(dir)), "../")
+	if !ok {
+		return "", false
+	}
+	folder, _, _ = strings.Cut(rest, "/")
+	return folder, true
+}
+
+// arrangeTurns decides whether all variants can be alive at once.
+func (s *session) arrangeTurns() {
+	s.together = true
+	s.run.Machine.Turns = "together"
+	if !s.needNamespaces() {
+		return
+	}
+	for _, variant := range s.variants() {
+		if s.run.Plan.Services[variant].Port == 0 {
+			continue
+		}
+		space, err := service.NewNamespace()
+		if err != nil {
+			s.together = false
+			s.run.Machine.Turns = "one at a time"
+			s.warnf("services on fixed ports take turns, one alive at a time: network namespaces of their own need root or `sudo -n` (%v)", err)
+			return
+		}
+		s.spaces[variant] = space
+	}
+}
+
+// needNamespaces says whether two variants want the same fixed port.
+func (s *session) needNamespaces() bool {
+	taken := map[int]bool{}
+	for _, variant := range s.variants() {
+		port := s.run.Plan.Services[variant].Port
+		if port != 0 && taken[port] {
+			return true
+		}
+		taken[port] = true
+	}
+	return false
+}
+
+// close ends every process, namespace and folder of the run. It runs also after a cancel, so it has time of
+// its own.
+func (s *session) close() error {
+	var problems []error
+	for _, box := range append(slices.Collect(maps.Values(s.boxes)), s.buildBoxes...) {
+		problems = append(problems, box.Close())
+	}
+	if s.shop != nil {
+		problems = append(problems, s.shop.Close())
+	}
+	for _, space := range s.spaces {
+		problems = append(problems, space.Close())
+	}
+	problems = append(problems, removeWork(s.work))
+	return errors.Join(problems...)
+}
+
+// variants are those of the plan, base's first, in the services' order by name.
+func (s *session) variants() []plan.Variant {
+	var all []plan.Variant
+	for variant := range s.run.Plan.Services {
+		all = append(all, variant)
+	}
+	slices.SortFunc(all, func(a, b plan.Variant) int {
+		if a.Side != b.Side {
+			return strings.Compare(string(a.Side), string(b.Side)) // base before head
+		}
+		return strings.Compare(a.Service, b.Service)
+	})
+	return all
+}
+
+func (s *session) sides() []plan.Side {
+	if s.run.Plan.Base == nil {
+		return []plan.Side{plan.Head}
+	}
+	return []plan.Side{plan.Base, plan.Head}
+}
+
+// live are the variants that are measured: built, not failed, and not the base of an identical service.
+func (s *session) live() []plan.Variant {
+	return slices.DeleteFunc(s.variants(), func(v plan.Variant) bool {
+		return s.progress.Failed[v] || !s.progress.Built[v] || (v.Side == plan.Base && s.progress.Identical[v.Service])
+	})
+}
+
+// start starts one variant of a workload, alone on the services' core unless the workload wants all of them.
+func (s *session) start(ctx context.Context, v plan.Variant, w workload.Workload) (*service.Service, error) {
+	spec := service.Spec{
+		Variant: v, Service: s.run.Plan.Services[v], Box: s.boxes[v], Binary: s.binaries[v].Binary,
+		NetNS: s.spaces[v], Env: s.passEnv(v),
+	}
+	if s.cores.pinned(w) {
+		spec.CPUs = s.cores.service
+	}
+	return service.Start(ctx, spec)
+}
+
+// passEnv looks up the names that the plan lets through to a service.
+func (s *session) passEnv(v plan.Variant) map[string]string {
+	passed := map[string]string{}
+	for _, name := range s.run.Plan.Services[v].PassEnv {
+		if s.o.PassEnv == nil {
+			break
+		}
+		if value, ok := s.o.PassEnv(name); ok {
+			passed[name] = value
+		}
+	}
+	return passed
+}
+
+func boxName(v plan.Variant) string { return v.Service + "-" + string(v.Side) }
+
+// makeWork makes the run's temporary folder: open to be walked through by the boxes' uids, listed by nobody.
+func makeWork() (string, error) {
+	sweepWork(os.TempDir())
+	work, err := os.MkdirTemp("", workPrefix)
+	if err != nil {
+		return "", fmt.Errorf("making the temporary folder: %w", err)
+	}
+	if err := os.Chmod(work, 0o711); err != nil {
+		return "", err
+	}
+	return work, holdWork(work)
+}

@@ -1,0 +1,244 @@
+package harness
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/duet-bench/duet/internal/load"
+	"github.com/duet-bench/duet/internal/plan"
+	"github.com/duet-bench/duet/internal/result"
+	"github.com/duet-bench/duet/internal/service"
+	"github.com/duet-bench/duet/internal/workload"
+)
+
+const (
+	// streamLength is how many concrete requests a workload's stream has before it starts over: more than
+	// fit a cache of answers, few enough to be built anew in every round.
+	streamLength = 1024
+	// requestTimeout is how long one request may take before it counts as an error.
+	requestTimeout = 5 * time.Second
+	// memoryEvery is the shortest time between two readings of one variant's memory: each costs some
+	// 0.1–0.3 ms, taken between slices.
+	memoryEvery = 50 * time.Millisecond
+	// curvePoints is the most a trial keeps of its memory over time.
+	curvePoints = 120
+	// achievedLeast is the share of the offered rate a trial must reach.
+	achievedLeast = 0.9
+)
+
+// turn is one variant in one round while it is alive.
+type turn struct {
+	trial    result.Trial
+	workload workload.Workload
+	service  *service.Service
+	client   *load.Client
+	tail     []string // last lines of the service's output, when it failed
+
+	first, lastMemory time.Time
+	pending           load.Recorder // the running block's, until it is known to count
+	slice             load.Slice
+	cpu               time.Duration
+	measured          bool
+	span, sending     time.Duration // open loop: how long sending what was due took, each slice at least its own length
+	unfit             bool          // the trial is invalid by the service's own doing
+	example           string        // first bad answer
+	lateness          result.Histogram
+}
+
+// begin starts a variant for one trial: process, connections, setup, warm-up. What goes wrong makes the
+// trial invalid, and the turn still has to be stopped.
+func (s *session) begin(ctx context.Context, step plan.Step, w workload.Workload, v plan.Variant) *turn {
+	t := &turn{workload: w, trial: result.Trial{Variant: v, Workload: w.Name, Phase: step.Phase, Round: step.Round}}
+	if err := t.open(ctx, s, w, v); err != nil {
+		err = t.crashed(err)
+		t.tail = service.TailOf(err)
+		t.spoil(err)
+	}
+	return t
+}
+
+func (t *turn) open(ctx context.Context, s *session, w workload.Workload, v plan.Variant) (err error) {
+	if t.service, err = s.start(ctx, v, w); err != nil {
+		return err
+	}
+	t.trial.ColdStart = t.service.ColdStart().Seconds()
+	captures, _, err := setUp(ctx, t.service, s.run.Plan, w)
+	if err != nil {
+		return err
+	}
+	messages, err := workload.Stream(w, s.run.Plan.Seed, captures, streamLength)
+	if err != nil {
+		return err
+	}
+	if t.client, err = connect(ctx, t.service, w, messages, s.cores.pinned(w)); err != nil {
+		return err
+	}
+	if w.WarmUp > 0 {
+		var discarded load.Recorder
+		if _, err := t.client.Count(ctx, w.WarmUp, &discarded); err != nil {
+			return fmt.Errorf("warming up: %w", err)
+		}
+	}
+	return nil
+}
+
+// measure spends one slice on the variant and reads its CPU clock on both sides.
+func (t *turn) measure(slice func(*turn) (load.Slice, error)) error {
+	if t.first.IsZero() {
+		t.first = time.Now()
+	}
+	before, err := t.service.CPU()
+	if err != nil {
+		return t.crashed(err)
+	}
+	if t.slice, err = slice(t); err != nil {
+		return t.crashed(err)
+	}
+	after, err := t.service.CPU()
+	if err != nil {
+		return t.crashed(err)
+	}
+	t.cpu, t.measured = after-before, true
+	if time.Since(t.lastMemory) >= memoryEvery {
+		t.readMemory()
+	}
+	return nil
+}
+
+// settle adds the pending slice to a stage, or drops it with its block.
+func (t *turn) settle(stage *result.Stage, cause string) {
+	if !t.measured {
+		return
+	}
+	if cause != "" {
+		if stage.Dropped == nil {
+			stage.Dropped = map[string]int{}
+		}
+		stage.Dropped[cause]++
+	} else {
+		stage.Slices++
+		t.sending += t.span
+		stage.Requests += t.slice.Requests
+		stage.Errors += t.slice.Errors
+		stage.Seconds += t.slice.Elapsed.Seconds()
+		stage.CPUSeconds += t.cpu.Seconds()
+		stage.Latency.Add(t.pending.Latency)
+		stage.Service.Add(t.pending.Service)
+		t.lateness.Add(t.pending.Lateness)
+		if p99, ok := t.lateness.At(99); ok {
+			stage.LatenessP99 = p99
+		}
+		if t.example == "" {
+			t.example = t.slice.Failures.First()
+		}
+	}
+	t.pending.Reset()
+	t.measured, t.span = false, 0
+}
+
+// check decides whether the trial counts. Bad answers, a rate that was not reached and a dead service make
+// it invalid, never faster.
+func (t *turn) check() {
+	for _, stage := range []*result.Stage{&t.trial.Open, &t.trial.Closed} {
+		stage.Achieved = perSecond(stage.Requests, time.Duration(stage.Seconds*float64(time.Second)))
+		if stage.Offered > 0 {
+			stage.Achieved = perSecond(stage.Requests, t.sending)
+		}
+		if t.trial.Invalid != "" {
+			continue
+		}
+		switch {
+		case stage.Slices == 0 && len(stage.Dropped) > 0:
+			t.invalid("every block was dropped: %v", stage.Dropped)
+		case stage.Requests == 0:
+			t.invalid("%s", errNoRequests)
+		case float64(stage.Errors) > t.workload.MaxErrors*float64(stage.Requests):
+			t.unfit = true
+			t.invalid("%d of %d answers were bad (%s); at most %.3g %% may be", stage.Errors, stage.Requests, t.example, 100*t.workload.MaxErrors)
+		case stage.Offered > 0 && stage.Achieved < achievedLeast*stage.Offered:
+			t.invalid("reached %.0f of %.0f requests offered a second", stage.Achieved, stage.Offered)
+		}
+	}
+}
+
+func perSecond(n int64, d time.Duration) float64 {
+	if d <= 0 {
+		return 0
+	}
+	return float64(n) / d.Seconds()
+}
+
+// spoil makes the trial invalid by the service's own doing: after some of these in a row it is given up.
+func (t *turn) spoil(err error) {
+	t.unfit = true
+	t.invalid("%s", err)
+}
+
+func (t *turn) invalid(format string, args ...any) {
+	if t.trial.Invalid == "" {
+		t.trial.Invalid = fmt.Sprintf(format, args...)
+	}
+}
+
+// crashed prefers what became of the process to what the connection said about it.
+func (t *turn) crashed(err error) error {
+	if t.service == nil {
+		return err
+	}
+	if dead := t.service.Alive(); dead != nil {
+		return dead
+	}
+	return err
+}
+
+func (t *turn) resetPeak() {
+	if t.trial.Invalid == "" {
+		if err := t.service.ResetPeak(); err != nil {
+			t.spoil(fmt.Errorf("resetting peak memory: %w", t.crashed(err)))
+		}
+	}
+}
+
+func (t *turn) readPeak() {
+	if t.trial.Invalid != "" {
+		return
+	}
+	t.readMemory()
+	peak, err := t.service.PeakRSS()
+	if err != nil {
+		t.spoil(fmt.Errorf("reading peak memory: %w", t.crashed(err)))
+		return
+	}
+	t.trial.Memory.PeakRSS = peak
+}
+
+func (t *turn) readMemory() {
+	t.lastMemory = time.Now()
+	point, err := t.service.Sample()
+	if err != nil {
+		return // the next slice finds out why
+	}
+	point.At = time.Since(t.first).Seconds()
+	m := &t.trial.Memory
+	m.PeakPSS = max(m.PeakPSS, point.PSS)
+	m.PeakPSSAnon = max(m.PeakPSSAnon, point.PSSAnon)
+	if len(m.Curve) < curvePoints {
+		m.Curve = append(m.Curve, point)
+	}
+}
+
+// stop ends the variant's processes, daemonised or not, before anything else is measured.
+func (t *turn) stop(s *session) {
+	if t.client != nil {
+		t.client.Close()
+		t.client = nil
+	}
+	if t.service != nil {
+		if t.trial.Invalid != "" && len(t.tail) == 0 {
+			t.tail = t.service.Tail()
+		}
+		s.stopService(t.service)
+		t.service = nil
+	}
+}
