@@ -95,22 +95,6 @@ func (s *shop) fails(name string) (Built, error) {
 	return b, err
 }
 
-func contains(t *testing.T, what, text string, parts ...string) {
-	t.Helper()
-	for _, part := range parts {
-		if !strings.Contains(text, part) {
-			t.Errorf("%s: got %q, want it to contain %q", what, text, part)
-		}
-	}
-}
-
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // folder is a temporary one that every uid can pass; t.TempDir is not.
 func folder(t *testing.T) string {
 	t.Helper()
