@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/duet-bench/duet/internal/parity"
+	"github.com/duet-bench/duet/internal/plan"
+	"github.com/duet-bench/duet/workloads"
 )
 
 // service is one example service: how to build it and where its binary ends up.
@@ -108,6 +110,28 @@ func start(t *testing.T, s service) (base string, stop func()) {
 		}
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("stopping %s: %v", s.name, err)
+		}
+	}
+}
+
+// TestRepositoryConfig holds the repository's own duet.yml to what is here.
+func TestRepositoryConfig(t *testing.T) {
+	text, err := os.ReadFile("../../duet.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := plan.ParseConfig("duet.yml", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range config.Services {
+		if _, err := os.Stat(filepath.Join("../..", s.Dir)); err != nil {
+			t.Errorf("service %s: %v", s.Name, err)
+		}
+	}
+	for _, name := range config.Workloads {
+		if _, err := workloads.Files.Open(name + ".yaml"); err != nil {
+			t.Errorf("workload %s: %v", name, err)
 		}
 	}
 }

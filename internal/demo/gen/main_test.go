@@ -1,0 +1,62 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"golang.org/x/tools/txtar"
+)
+
+func TestArchiveIsCurrent(t *testing.T) {
+	want, err := bundle(os.DirFS("../../../examples"), os.DirFS("../testdata"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile("../demo.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Error("demo.txtar is not what examples/ and testdata make: run go generate ./internal/demo")
+	}
+}
+
+// TestArchiveKeepsEveryByte guards against what txtar cannot hold: a file without a last newline, or with a line
+// that looks like a marker.
+func TestArchiveKeepsEveryByte(t *testing.T) {
+	made, err := bundle(os.DirFS("../../../examples"), os.DirFS("../testdata"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range txtar.Parse(made).Files {
+		commit, name, _ := strings.Cut(f.Name, "/")
+		source := "../testdata/" + f.Name
+		if first, _, _ := strings.Cut(name, "/"); commit == "base" && (first == "go" || first == "rust") {
+			source = "../../../examples/" + name
+		}
+		if want, err := os.ReadFile(source); err != nil || !bytes.Equal(f.Data, want) {
+			t.Errorf("%s is not %s: %v", f.Name, source, err)
+		}
+	}
+}
+
+func TestBundleLeavesBuildsOut(t *testing.T) {
+	file := func() *fstest.MapFile { return &fstest.MapFile{Data: []byte("x\n")} }
+	made, err := bundle(
+		fstest.MapFS{"go/go.mod": file(), "rust/target/debug/axum": file(), "rust/Cargo.toml": file()},
+		fstest.MapFS{"base/a": file(), "main/b": file(), "head/c": file()},
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, f := range txtar.Parse(made).Files {
+		names = append(names, f.Name)
+	}
+	if got, want := strings.Join(names, " "), "base/a base/go/go.mod base/rust/Cargo.toml main/b head/c"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
