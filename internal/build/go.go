@@ -227,7 +227,7 @@ func (w *Workshop) goToolchain(ctx context.Context, service, asked string) (tool
 	if h.err == nil {
 		root, local := h.env["GOROOT"], strings.Fields(h.env["GOVERSION"])[0]
 		if asked != "" && version.IsValid(local) && version.Compare(local, asked) < 0 {
-			root, local = w.otherGo(asked), asked
+			root, local = w.otherGo(asked)
 		}
 		if root != "" {
 			t, err := w.reachable(root, local)
@@ -245,23 +245,40 @@ func (w *Workshop) goToolchain(ctx context.Context, service, asked string) (tool
 		"service %s: %s needs %s: %w", service, w.site.Side, want, h.err)
 }
 
-// otherGo is the GOROOT of exactly that version, where Go's own tools put it, or "".
-func (w *Workshop) otherGo(asked string) string {
-	h := w.host(context.Background())
-	places := []string{
-		filepath.Join(h.env["GOMODCACHE"], "golang.org", fmt.Sprintf("toolchain@v0.0.1-%s.%s-%s", asked, runtime.GOOS, runtime.GOARCH)),
-		filepath.Join("/usr/local", asked),
-		filepath.Join("/usr/local", "go"+asked),
-	}
-	if home := w.lookup("HOME"); home != "" {
-		places = append(places, filepath.Join(home, "sdk", asked))
-	}
-	for _, place := range places {
-		if info, err := os.Stat(filepath.Join(place, "bin", "go")); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
-			return place
+// otherGo is the oldest installed Go that is new enough, where Go's own tools and runners put them, or "".
+func (w *Workshop) otherGo(asked string) (root, found string) {
+	env := w.host(context.Background()).env
+	platform := runtime.GOOS + "-" + runtime.GOARCH
+	for _, pattern := range []string{
+		filepath.Join(env["GOMODCACHE"], "golang.org", "toolchain@v0.0.1-go*."+platform),
+		filepath.Join(w.lookup("HOME"), "sdk", "go*"),
+		"/usr/local/go*",
+		filepath.Join(w.lookup("RUNNER_TOOL_CACHE"), "go", "*", "*"),
+	} {
+		places, _ := filepath.Glob(pattern)
+		for _, place := range places {
+			v := installedVersion(place)
+			newer := version.IsValid(v) && version.Compare(v, asked) >= 0
+			if newer && filepath.IsAbs(place) && (found == "" || version.Compare(v, found) < 0) {
+				root, found = place, v
+			}
 		}
 	}
-	return ""
+	return root, found
+}
+
+// installedVersion is what the VERSION file of a GOROOT says, if there is a go command in it.
+func installedVersion(root string) string {
+	info, err := os.Stat(filepath.Join(root, "bin", "go"))
+	if err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
+		return ""
+	}
+	text, err := os.ReadFile(filepath.Join(root, "VERSION"))
+	if err != nil {
+		return ""
+	}
+	first, _, _ := strings.Cut(string(text), "\n")
+	return strings.TrimSpace(first)
 }
 
 // compileStandardLibrary compiles what the side's Go services import from it and what was not compiled yet,
@@ -389,7 +406,7 @@ func goFacts(_ context.Context, binary string, record *result.Build) {
 	record.Settings = maps.Clone(record.Settings)
 	for _, s := range info.Settings {
 		switch s.Key {
-		case "CGO_ENABLED", "GOAMD64", "GOARM64", "-gcflags", "-tags", "-race", "GOEXPERIMENT", "DefaultGODEBUG": // -ldflags are left out under -trimpath
+		case "CGO_ENABLED", "GOAMD64", "GOARM64", "-gcflags", "-tags", "-race", "GOEXPERIMENT": // -ldflags are left out under -trimpath
 			record.Settings[s.Key] = s.Value
 		}
 	}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +14,52 @@ import (
 
 	"github.com/duet-bench/duet/internal/plan"
 )
+
+// TestEnvironment: a build sees the names on this list and no others, whatever the caller has set.
+func TestEnvironment(t *testing.T) {
+	var caller []string
+	for _, name := range []string{"GITHUB_TOKEN", "INPUT_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_NEW", "CARGO_REGISTRY_TOKEN",
+		"CARGO_REGISTRIES_OWN_TOKEN", "HTTPS_PROXY", "CARGO_HTTP_PROXY", "GOFLAGS", "GOPROXY", "RUSTFLAGS", "RUSTC_WRAPPER", "LD_PRELOAD"} {
+		caller = append(caller, name+"=canary")
+	}
+	s := newShop(t, "-- repo/x --\n", "", caller...)
+	dump := []string{"sh", "-c", "env > app; chmod +x app"}
+	s.enter(plan.Base, plan.Service{Name: "go", Lang: plan.Go, Build: dump, Binary: "app", Env: map[string]string{"SECRET": "canary"}},
+		plan.Service{Name: "rust", Lang: plan.Rust, Build: dump, Binary: "app"})
+	for name, want := range map[string]string{
+		"go":   "GOCACHE GOENV GOFLAGS GOMODCACHE GOPATH GOPROXY GOSUMDB GOTOOLCHAIN GOWORK HOME LANG PATH PWD TMPDIR TZ",
+		"rust": "CARGO_CACHE_AUTO_CLEAN_FREQUENCY CARGO_HOME CARGO_NET_OFFLINE CARGO_TERM_COLOR CARGO_TERM_PROGRESS_WHEN HOME LANG PATH PWD RUSTC RUSTC_WORKSPACE_WRAPPER RUSTC_WRAPPER TMPDIR TZ",
+	} {
+		text, err := os.ReadFile(s.build(name).Binary)
+		check(t, err)
+		var names []string
+		for line := range strings.Lines(string(text)) {
+			variable, value, _ := strings.Cut(line, "=")
+			if names = append(names, variable); strings.Contains(value, "canary") {
+				t.Errorf("%s: sees %s", name, line)
+			}
+		}
+		slices.Sort(names)
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("%s: builds see\n%s\nwant\n%s", name, got, want)
+		}
+	}
+}
+
+func TestOtherGo(t *testing.T) {
+	home := t.TempDir()
+	for _, v := range []string{"go1.98.1", "go1.97.3", "go1.2.2"} {
+		write(t, filepath.Join(home, "sdk", v), "-- VERSION --\n"+v+"\ntime x\n-- bin/go --\n")
+		check(t, os.Chmod(filepath.Join(home, "sdk", v, "bin", "go"), 0o755))
+	}
+	w := &Workshop{o: Options{Dir: home, Environ: append(os.Environ(), "HOME="+home)}}
+	for asked, want := range map[string]string{"go1.97": "go1.97.3", "go1.97.4": "go1.98.1", "go1.98.1": "go1.98.1", "go1.99": ""} {
+		root, got := w.otherGo(asked)
+		if got != want || (want != "" && root != filepath.Join(home, "sdk", want)) {
+			t.Errorf("%s: got %s in %q, want %s", asked, got, root, want)
+		}
+	}
+}
 
 func TestDeadline(t *testing.T) {
 	s := newShop(t, "-- repo/x --\n", "")
