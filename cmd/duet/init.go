@@ -55,15 +55,26 @@ others are listed in it. An existing duet.yml is left alone.`,
 
 // draft is what the template of a new duet.yml is filled with.
 type draft struct {
-	Go, Rust           *build.Candidate
-	OtherGo, OtherRust []build.Candidate
+	Go, Rust           *drafted
+	OtherGo, OtherRust []drafted
+}
+
+// drafted is one service of a draft.
+type drafted struct {
+	Name string
+	Dir  string
+	Bin  string // Rust: the binary to choose among the crate's several; empty: it has one
 }
 
 // draftConfig fills the template and proves that the parser takes it.
 func draftConfig(found build.Found) ([]byte, error) {
 	d := draft{}
-	d.Go, d.OtherGo = firstCandidate(found.Go)
-	d.Rust, d.OtherRust = firstCandidate(found.Rust)
+	d.Go, d.OtherGo = firstOfAll(found.Go, func(c build.Candidate) drafted {
+		return drafted{Name: c.Name, Dir: path.Dir(c.Main)} // a main package is built in its own folder
+	})
+	d.Rust, d.OtherRust = firstOfAll(found.Rust, func(c build.Candidate) drafted {
+		return drafted{Name: c.Name, Dir: c.Dir, Bin: c.Package}
+	})
 	if d.Go == nil && d.Rust == nil {
 		return nil, plan.Usagef("run it at the root of the repository, or write duet.yml by hand: docs/configuration.md",
 			"no Go main package (go.mod) and no Cargo binary (Cargo.toml) found")
@@ -82,8 +93,8 @@ func draftConfig(found build.Found) ([]byte, error) {
 	return []byte(text.String()), nil
 }
 
-// firstCandidate prefers what looks like a server: a folder named so, else the shallowest.
-func firstCandidate(all []build.Candidate) (first *build.Candidate, others []build.Candidate) {
+// firstOfAll prefers what looks like a server: a folder named so, else the shallowest.
+func firstOfAll(all []build.Candidate, as func(build.Candidate) drafted) (first *drafted, others []drafted) {
 	if len(all) == 0 {
 		return nil, nil
 	}
@@ -94,19 +105,22 @@ func firstCandidate(all []build.Candidate) (first *build.Candidate, others []bui
 		}
 	}
 	for i, candidate := range all {
-		if i != best {
-			others = append(others, candidate)
+		d := as(candidate)
+		if i == best {
+			first = &d
+		} else {
+			others = append(others, d)
 		}
 	}
-	return &all[best], others
+	return first, others
 }
 
 func rank(c build.Candidate) int {
-	name := strings.ToLower(path.Base(c.Dir) + " " + c.Name)
+	name := strings.ToLower(path.Dir(c.Main) + " " + c.Name)
 	for _, word := range []string{"server", "service", "api", "http", "web"} {
 		if strings.Contains(name, word) {
-			return strings.Count(c.Dir, "/")
+			return strings.Count(c.Main, "/")
 		}
 	}
-	return 100 + strings.Count(c.Dir, "/")
+	return 100 + strings.Count(c.Main, "/")
 }

@@ -91,7 +91,11 @@ func (j *job) load(ctx context.Context, w world, src source.Resolution) (prepare
 	var base *plan.Config
 	if src.Base != nil {
 		if base, err = j.readConfig(ctx, src, plan.Base); err != nil {
-			return prepared{}, fmt.Errorf("base %.12s: %w", src.Base.SHA, err)
+			if ctx.Err() != nil {
+				return prepared{}, err
+			}
+			// Head may be what mends it, so it is no error: the same as no configuration at base.
+			src.Warnings = append(src.Warnings, fmt.Sprintf("base's configuration cannot be used: %v", err))
 		}
 	}
 	loaded, err := j.loadWorkloads(ctx, src, *head)

@@ -2,6 +2,7 @@ package harness
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -27,12 +28,12 @@ func (s *session) calibrate(ctx context.Context, name string) error {
 	if w.Rate.PerSecond == 0 {
 		for _, variant := range s.live() {
 			s.o.Progress.Update("%s · capacity of %s", name, variant)
-			capacity, err := s.capacity(ctx, w, variant)
+			capacity, failed := s.capacity(ctx, w, variant)
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			if err != nil {
-				s.fail(variant, "measuring "+name, err, nil)
+			if failed != nil {
+				s.fail(variant, failed.step, fmt.Errorf("%s: %w", name, failed.cause), failed.tail)
 				continue
 			}
 			found.Capacity[variant] = capacity
@@ -68,12 +69,22 @@ func (s *session) offer(w workload.Workload, capacity map[plan.Variant]float64) 
 }
 
 // capacity is the closed-loop throughput of one freshly started variant.
-func (s *session) capacity(ctx context.Context, w workload.Workload, v plan.Variant) (perSecond float64, err error) {
+func (s *session) capacity(ctx context.Context, w workload.Workload, v plan.Variant) (perSecond float64, failed *failedAnswer) {
 	t := s.begin(ctx, plan.Step{Kind: plan.StepCalibrate}, w, v)
-	defer t.stop(s)
-	if t.trial.Invalid != "" {
-		return 0, fmt.Errorf("%s", t.trial.Invalid)
+	if t.trial.Invalid == "" {
+		var err error
+		if perSecond, err = s.fullLoad(ctx, t); err != nil {
+			t.spoil(t.crashed(err))
+		}
 	}
+	t.stop(s)
+	if t.trial.Invalid != "" {
+		return 0, &failedAnswer{step: t.step, cause: errors.New(t.trial.Invalid), tail: t.tail}
+	}
+	return perSecond, nil
+}
+
+func (s *session) fullLoad(ctx context.Context, t *turn) (perSecond float64, err error) {
 	unpin, err := s.pinClient()
 	if err != nil {
 		return 0, err
@@ -81,13 +92,12 @@ func (s *session) capacity(ctx context.Context, w workload.Workload, v plan.Vari
 	defer unpin()
 	slice, err := t.client.Closed(ctx, calibrationSlice, &t.pending)
 	if err != nil {
-		return 0, t.crashed(err)
+		return 0, err
 	}
-	good := slice.Requests - slice.Errors
-	if good <= 0 {
-		return 0, fmt.Errorf("no good answer at full load: %s", slice.Failures.First())
+	if slice.Requests == 0 || float64(slice.Errors) > t.workload.MaxErrors*float64(slice.Requests) {
+		return 0, fmt.Errorf("%d of %d answers were bad at full load: %s", slice.Errors, slice.Requests, slice.Failures.First())
 	}
-	return float64(good) / slice.Elapsed.Seconds(), nil
+	return float64(slice.Requests-slice.Errors) / slice.Elapsed.Seconds(), nil
 }
 
 // pinClient holds the load generator to a core of its own, where there is one.

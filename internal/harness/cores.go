@@ -36,6 +36,14 @@ func (c cores) pinned(w workload.Workload) bool {
 	return len(c.service) > 0 && w.Cores != workload.CoresAll
 }
 
+// watched are the cores on which nobody else should be while a workload is measured.
+func (c cores) watched(w workload.Workload) []int {
+	if !c.pinned(w) {
+		return nil
+	}
+	return append(append([]int{}, c.service...), c.client...)
+}
+
 // siblingsFromSysfs reads which hardware threads share a core with cpu, itself included.
 func siblingsFromSysfs(cpu int) []int {
 	text, err := os.ReadFile(fmt.Sprintf("/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu))

@@ -1,6 +1,10 @@
 package harness
 
-import "golang.org/x/sys/unix"
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
 
 // allowedCores are the cores this process may use, ascending.
 func allowedCores() []int {
@@ -15,4 +19,13 @@ func allowedCores() []int {
 		}
 	}
 	return list
+}
+
+// ownCPU is what this process has had of the CPU, user and kernel.
+func ownCPU() time.Duration {
+	var at unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &at) != nil {
+		return 0
+	}
+	return time.Duration(at.Nano())
 }

@@ -3,6 +3,7 @@ package harness
 import (
 	"bytes"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +14,9 @@ import (
 const (
 	// stealLimit is the share of one core's time that the hypervisor may have taken.
 	stealLimit = 0.05
+	// foreignLimit is the share of one core's time that processes which are not ours may have had on our cores.
+	// It is coarse because /proc/stat is: a block of 100 ms is ten ticks.
+	foreignLimit = 0.2
 	// clockGapLimit is how far the wall clock and the monotonic one may part: a suspended machine, a clock set.
 	clockGapLimit = 50 * time.Millisecond
 	// tick is the unit of /proc/stat on every Linux that Go supports (USER_HZ = 100).
@@ -23,26 +27,43 @@ const (
 type outside struct {
 	began time.Time
 	wall  time.Time // without a monotonic reading
-	steal time.Duration
+	cores coreTimes
+	own   time.Duration // CPU of Duet itself
+	watch []int         // the cores that are ours while we measure; empty: nobody's
 }
 
-func watchOutside(now time.Time) outside {
-	return outside{began: now, wall: now.Round(0), steal: stolen(procStat())}
+func watchOutside(now time.Time, watch []int) outside {
+	return outside{began: now, wall: now.Round(0), cores: readCores(procStat(), watch), own: ownCPU(), watch: watch}
 }
 
-// cause names why the block must be dropped; empty keeps it.
-func (o outside) cause(now time.Time) string {
-	return dropCause(now.Sub(o.began), now.Round(0).Sub(o.wall), stolen(procStat())-o.steal)
-}
-
-// dropCause judges a block by the two clocks and the time stolen from the machine.
-// One tick of stolen time is the resolution of /proc/stat and is let pass.
-func dropCause(monotonic, wall, steal time.Duration) string {
-	if gap := wall - monotonic; gap.Abs() > clockGapLimit {
-		return "clock gap"
+// cause names why the block must be dropped; empty keeps it. services is the CPU that the block's own
+// services had.
+func (o outside) cause(now time.Time, services time.Duration) string {
+	after := readCores(procStat(), o.watch)
+	d := disturbance{monotonic: now.Sub(o.began), wall: now.Round(0).Sub(o.wall), steal: after.steal - o.cores.steal}
+	if len(o.watch) > 0 {
+		d.foreign = after.busy - o.cores.busy - (ownCPU() - o.own) - services
 	}
-	if steal > tick && steal.Seconds() > stealLimit*monotonic.Seconds() {
+	return d.cause()
+}
+
+// disturbance is what a block saw from outside.
+type disturbance struct {
+	monotonic, wall time.Duration // how long it took, by either clock
+	steal           time.Duration // taken by the hypervisor, all cores
+	foreign         time.Duration // had by other processes on our cores
+}
+
+// cause judges a disturbance. What /proc/stat cannot tell, one tick of stolen time and two of anybody's, is let
+// pass.
+func (d disturbance) cause() string {
+	switch {
+	case (d.wall - d.monotonic).Abs() > clockGapLimit:
+		return "clock gap"
+	case d.steal > tick && d.steal.Seconds() > stealLimit*d.monotonic.Seconds():
 		return "stolen time"
+	case d.foreign > 2*tick && d.foreign.Seconds() > foreignLimit*d.monotonic.Seconds():
+		return "other processes"
 	}
 	return ""
 }
@@ -52,17 +73,40 @@ func procStat() []byte {
 	return text
 }
 
-// stolen is the "steal" column of /proc/stat's first line, summed over all cores.
-func stolen(stat []byte) time.Duration {
-	line, _, _ := bytes.Cut(stat, []byte("\n"))
-	fields := strings.Fields(string(line))
-	const stealColumn = 8 // cpu user nice system idle iowait irq softirq steal
-	if len(fields) <= stealColumn || fields[0] != "cpu" {
-		return 0
+// coreTimes is what /proc/stat says of some cores: time stolen from all of them, and busy time of the watched.
+type coreTimes struct{ steal, busy time.Duration }
+
+func readCores(stat []byte, watch []int) coreTimes {
+	var t coreTimes
+	for line := range bytes.Lines(stat) {
+		name, rest, _ := strings.Cut(strings.TrimSpace(string(line)), " ")
+		if name == "cpu" {
+			t.steal = columns(rest, "steal")
+			continue
+		}
+		number, ok := strings.CutPrefix(name, "cpu")
+		if !ok {
+			break // the cores come first
+		}
+		if cpu, err := strconv.Atoi(number); err == nil && slices.Contains(watch, cpu) {
+			t.busy += columns(rest, "user", "nice", "system", "irq", "softirq")
+		}
 	}
-	ticks, err := strconv.ParseInt(fields[stealColumn], 10, 64)
-	if err != nil {
-		return 0
+	return t
+}
+
+// columns sums some columns of a line of /proc/stat.
+func columns(line string, names ...string) time.Duration {
+	order := []string{"user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"}
+	var sum time.Duration
+	for i, field := range strings.Fields(line) {
+		if i < len(order) && slices.Contains(names, order[i]) {
+			ticks, err := strconv.ParseInt(field, 10, 64)
+			if err != nil {
+				return 0
+			}
+			sum += time.Duration(ticks) * tick
+		}
 	}
-	return time.Duration(ticks) * tick
+	return sum
 }

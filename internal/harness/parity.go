@@ -35,7 +35,7 @@ func (s *session) parity(ctx context.Context) error {
 				return ctx.Err()
 			}
 			if err != nil {
-				s.fail(variant, "answering "+w.Name, err.cause, err.tail)
+				s.fail(variant, err.step, fmt.Errorf("%s: %w", w.Name, err.cause), err.tail)
 				continue
 			}
 			answers[variant] = got
@@ -75,6 +75,7 @@ func (s *session) comparable() [][2]plan.Variant {
 
 // failedAnswer is why a variant has no transcript, with the last lines it printed.
 type failedAnswer struct {
+	step  string
 	cause error
 	tail  []string
 }
@@ -83,6 +84,7 @@ type failedAnswer struct {
 func (s *session) converse(ctx context.Context, w workload.Workload, v plan.Variant) (transcript, *failedAnswer) {
 	t := &turn{workload: w, trial: result.Trial{Variant: v, Workload: w.Name}}
 	got, err := s.askAll(ctx, t, w, v)
+	step := t.stepName("parity")
 	if err != nil {
 		err = t.crashed(err)
 		t.tail = service.TailOf(err)
@@ -90,7 +92,7 @@ func (s *session) converse(ctx context.Context, w workload.Workload, v plan.Vari
 	}
 	t.stop(s)
 	if err != nil {
-		return nil, &failedAnswer{cause: err, tail: t.tail}
+		return nil, &failedAnswer{step: step, cause: err, tail: t.tail}
 	}
 	return got, nil
 }

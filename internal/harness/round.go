@@ -16,11 +16,16 @@ import (
 // dies, hangs or answers badly) before it is given up. What the machine's noise spoils does not count.
 const strikes = 3
 
+// spareRounds is how many rounds of a workload and phase may be repeated because a trial of theirs was spoilt by
+// the machine.
+const spareRounds = 4
+
 // round starts every variant of a step anew, measures them in turns and stops them. A variant that does not
 // start or does not survive spoils its own trial alone.
 func (s *session) round(ctx context.Context, step plan.Step) error {
 	w := s.workload(step.Workload)
 	s.o.Progress.Update("%s · %s round %d of %d", w.Name, step.Phase, step.Round, s.roundsAtMost(step.Phase))
+	before := len(s.run.Trials)
 	var err error
 	if s.together {
 		err = s.roundTogether(ctx, step, w)
@@ -30,7 +35,11 @@ func (s *session) round(ctx context.Context, step plan.Step) error {
 	if err != nil {
 		return err
 	}
-	s.countRound(step)
+	spoilt := s.noisy > 0 && len(s.run.Trials) > before
+	s.noisy = 0
+	if !s.countRound(step, spoilt) {
+		return nil
+	}
 	if step.Settle && s.o.Settle != nil {
 		s.progress.Rows = s.o.Settle(s.run)
 		s.run.Rows = s.progress.Rows
@@ -87,6 +96,7 @@ func (s *session) stages(ctx context.Context, step plan.Step, w workload.Workloa
 		return err
 	}
 	defer unpin()
+	watched := s.cores.watched(w)
 	rate := s.rates[w.Name]
 	window := s.run.Plan.Window
 	slice := plan.SliceFor(window, rate)
@@ -103,7 +113,7 @@ func (s *session) stages(ctx context.Context, step plan.Step, w workload.Workloa
 		t.span = max(slice, did.Sent)
 		return did, err
 	}
-	err = s.blocks(ctx, step.Open, int(window.Open/slice), turns, func(t *turn) *result.Stage { return &t.trial.Open }, open)
+	err = s.blocks(ctx, step.Open, int(window.Open/slice), turns, watched, func(t *turn) *result.Stage { return &t.trial.Open }, open)
 	if err != nil {
 		return err
 	}
@@ -112,17 +122,17 @@ func (s *session) stages(ctx context.Context, step plan.Step, w workload.Workloa
 		t.readPeak()
 	}
 	closed := func(t *turn) (load.Slice, error) { return t.client.Closed(ctx, slice, &t.pending) }
-	return s.blocks(ctx, step.Closed, int(window.Closed/slice), turns, func(t *turn) *result.Stage { return &t.trial.Closed }, closed)
+	return s.blocks(ctx, step.Closed, int(window.Closed/slice), turns, watched, func(t *turn) *result.Stage { return &t.trial.Closed }, closed)
 }
 
 // blocks takes turns. A block that suffered from outside is dropped whole, for every variant in it.
 func (s *session) blocks(ctx context.Context, order [][]plan.Variant, most int, turns map[plan.Variant]*turn,
-	stage func(*turn) *result.Stage, slice func(*turn) (load.Slice, error)) error {
+	watched []int, stage func(*turn) *result.Stage, slice func(*turn) (load.Slice, error)) error {
 	for i, block := range order {
 		if i >= max(most, 1) {
 			return nil
 		}
-		watch := watchOutside(time.Now())
+		watch := watchOutside(time.Now(), watched)
 		for _, variant := range block {
 			t := turns[variant]
 			if t == nil || t.trial.Invalid != "" {
@@ -135,7 +145,13 @@ func (s *session) blocks(ctx context.Context, order [][]plan.Variant, most int, 
 				t.spoil(err)
 			}
 		}
-		cause := watch.cause(time.Now())
+		var services time.Duration
+		for _, variant := range block {
+			if t := turns[variant]; t != nil {
+				services += t.cpu
+			}
+		}
+		cause := watch.cause(time.Now(), services)
 		for _, variant := range block {
 			if t := turns[variant]; t != nil {
 				t.settle(stage(t), cause)
@@ -159,11 +175,12 @@ func (s *session) finish(t *turn) {
 	}
 	s.o.Progress.Note("%s · %s round %d does not count: %s", t.trial.Variant, t.trial.Workload, t.trial.Round, t.trial.Invalid)
 	if !t.unfit {
+		s.noisy++
 		return
 	}
 	s.spoilt[key]++
 	if s.spoilt[key] == strikes {
-		s.fail(t.trial.Variant, "measuring "+t.trial.Workload, fmt.Errorf("%d trials in a row do not count: %s", strikes, t.trial.Invalid), t.tail)
+		s.fail(t.trial.Variant, t.step, fmt.Errorf("%s: %d trials in a row do not count: %s", t.trial.Workload, strikes, t.trial.Invalid), t.tail)
 	}
 }
 
@@ -172,11 +189,25 @@ type strikeKey struct {
 	workload string
 }
 
-func (s *session) countRound(step plan.Step) {
+// countRound counts a round as done, unless the machine's noise spoilt a trial of it and there is a spare round
+// left to replace it.
+func (s *session) countRound(step plan.Step, spoilt bool) bool {
+	key := roundsKey{step.Workload, step.Phase}
+	s.begun[key]++
+	if spoilt && s.begun[key]-step.Round < spareRounds {
+		return false
+	}
 	if s.progress.Rounds[step.Workload] == nil {
 		s.progress.Rounds[step.Workload] = map[plan.Phase]int{}
 	}
 	s.progress.Rounds[step.Workload][step.Phase] = step.Round
+	return true
+}
+
+// roundsKey names the rounds of one workload and phase.
+type roundsKey struct {
+	workload string
+	phase    plan.Phase
 }
 
 func (s *session) roundsAtMost(phase plan.Phase) int {

@@ -39,6 +39,8 @@ type session struct {
 	cores      cores
 	rates      map[string]float64 // requests offered a second, by workload
 	spoilt     map[strikeKey]int  // trials in a row that do not count
+	begun      map[roundsKey]int  // rounds begun, repeated ones too: the number a trial carries
+	noisy      int                // trials of this round that the machine spoilt
 }
 
 // newSession makes the temporary folder and exports both trees, before any of their code runs.
@@ -60,7 +62,7 @@ func newSession(ctx context.Context, run *result.Run, o Options) (*session, erro
 			Calibrated: map[string]bool{}, Rounds: map[string]map[plan.Phase]int{}, Stopped: map[string]string{},
 		},
 		boxes: map[plan.Variant]*sandbox.Box{}, binaries: map[plan.Variant]build.Built{},
-		spaces: map[plan.Variant]*service.Namespace{}, rates: map[string]float64{}, spoilt: map[strikeKey]int{},
+		spaces: map[plan.Variant]*service.Namespace{}, rates: map[string]float64{}, spoilt: map[strikeKey]int{}, begun: map[roundsKey]int{},
 		cores: chooseCores(allowedCores(), siblingsFromSysfs),
 	}
 	if err := s.prepare(ctx); err != nil {

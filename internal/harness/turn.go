@@ -34,6 +34,7 @@ type turn struct {
 	service  *service.Service
 	client   *load.Client
 	tail     []string // last lines of the service's output, when it failed
+	step     string   // what the variant is at, for a failure's record
 
 	first, lastMemory time.Time
 	pending           load.Recorder // the running block's, until it is known to count
@@ -49,8 +50,10 @@ type turn struct {
 // begin starts a variant for one trial: process, connections, setup, warm-up. What goes wrong makes the
 // trial invalid, and the turn still has to be stopped.
 func (s *session) begin(ctx context.Context, step plan.Step, w workload.Workload, v plan.Variant) *turn {
-	t := &turn{workload: w, trial: result.Trial{Variant: v, Workload: w.Name, Phase: step.Phase, Round: step.Round}}
-	if err := t.open(ctx, s, w, v); err != nil {
+	t := &turn{workload: w, trial: result.Trial{Variant: v, Workload: w.Name, Phase: step.Phase, Round: s.begun[roundsKey{w.Name, step.Phase}] + 1}}
+	err := t.open(ctx, s, w, v)
+	t.step = t.stepName("measuring")
+	if err != nil {
 		err = t.crashed(err)
 		t.tail = service.TailOf(err)
 		t.spoil(err)
@@ -81,6 +84,14 @@ func (t *turn) open(ctx context.Context, s *session, w workload.Workload, v plan
 		}
 	}
 	return nil
+}
+
+// stepName is how far the variant came: a service that is not there did not start.
+func (t *turn) stepName(step string) string {
+	if t.service == nil {
+		return "starting"
+	}
+	return step
 }
 
 // measure spends one slice on the variant and reads its CPU clock on both sides.
@@ -134,7 +145,7 @@ func (t *turn) settle(stage *result.Stage, cause string) {
 		}
 	}
 	t.pending.Reset()
-	t.measured, t.span = false, 0
+	t.measured, t.span, t.cpu = false, 0, 0
 }
 
 // check decides whether the trial counts. Bad answers, a rate that was not reached and a dead service make

@@ -2,6 +2,8 @@
 
 package harness
 
+import "time"
+
 // Supported says whether this system can measure at all.
 func Supported() bool { return false }
 
@@ -10,3 +12,5 @@ func holdWork(string) error { return ErrUnsupported }
 func lockHeld(string) bool { return true }
 
 func allowedCores() []int { return nil }
+
+func ownCPU() time.Duration { return 0 }
