@@ -69,7 +69,7 @@ func TestEveryMessageIsWhatItClaims(t *testing.T) {
 	captures := workload.Captures{"code": {"UnCtb0", "V5NDuD", "VNXYDQ"}}
 	for _, file := range files(t) {
 		w := parse(t, file)
-		messages, err := workload.Stream(w, 1, captures, 2000)
+		messages, err := workload.Stream(w, 1, captures, 200)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 const (
 	blankRule = `[\s\v\x{85}\p{Z}]+`
 	codeRule  = `^[\p{N}\p{Latin}\p{Greek}\p{Cyrillic}]{6}$`
+	plainRule = `^[!-~]*$`
 )
 
 // pattern reads a rule.
@@ -41,12 +42,7 @@ func isTag(s string) bool {
 
 // isPrintable reports whether s is all ASCII without white space or control characters.
 func isPrintable(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return true
+	return pattern(plainRule).MatchString(s)
 }
 
 func isAlnum(c byte) bool {
