@@ -37,7 +37,7 @@ var arrows = map[string][]string{
 	"internal/demo":     {},
 	"internal/demo/gen": {"internal/demo"},
 	"cmd/duet": {"workloads", "internal/workload", "internal/plan", "internal/result", "internal/compare", "internal/report",
-		"internal/source", "internal/build", "internal/harness", "internal/sandbox", "internal/demo"},
+		"internal/source", "internal/build", "internal/harness", "internal/sandbox", "internal/demo", "internal/parity"},
 }
 
 // thirdParty is every module that may be imported outside tests, and by whom: each outside thing has one home.

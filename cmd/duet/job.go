@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/duet-bench/duet/internal/parity"
 	"github.com/duet-bench/duet/internal/plan"
 	"github.com/duet-bench/duet/internal/result"
 	"github.com/duet-bench/duet/internal/source"
@@ -113,6 +114,9 @@ func (j *job) load(ctx context.Context, w world, src source.Resolution) (prepare
 	})
 	if err != nil {
 		return prepared{}, err
+	}
+	if err := parity.Check(p.Parity.Ignore); err != nil {
+		return prepared{}, plan.Usagef("", "parity.ignore: %w", err)
 	}
 	p.Warnings = append(p.Warnings, src.Warnings...)
 	return prepared{plan: p, source: src, attempt: attempt}, nil

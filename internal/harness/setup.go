@@ -37,7 +37,7 @@ func ask(ctx context.Context, s *service.Service, m workload.Message) (parity.An
 	if len(body) > answerLimit {
 		return parity.Answer{}, fmt.Errorf("the answer is longer than %d bytes", answerLimit)
 	}
-	return parity.Answer{Status: response.StatusCode, Header: response.Header, Body: body}, nil
+	return parity.Answer{Host: s.Host(), Status: response.StatusCode, Header: response.Header, Body: body}, nil
 }
 
 // exchange is one setup request and what came back.

@@ -8,7 +8,8 @@ import (
 // The text rules of the contract, in one place; those that are more than a set of characters are patterns.
 const (
 	blankRule = `[\s\v\x{85}\p{Z}]+`
-	codeRule  = `^[\p{N}\p{Latin}\p{Greek}\p{Cyrillic}]{6}$`
+	edgeRule  = `^[\s\v\x{85}\p{Z}]+|[\s\v\x{85}\p{Z}]+$`
+	codeRule  = `^[\p{L}\p{N}]{6}$`
 	plainRule = `^[!-~]*$`
 )
 
@@ -19,7 +20,7 @@ func pattern(rule string) *regexp.Regexp {
 
 // squeeze removes white space at both ends and turns every run of it inside into one space.
 func squeeze(s string) string {
-	return strings.Trim(pattern(blankRule).ReplaceAllString(s, " "), " ")
+	return pattern(blankRule).ReplaceAllString(pattern(edgeRule).ReplaceAllString(s, ""), " ")
 }
 
 // isCode reports whether s has the shape of a short code: six letters or digits.
