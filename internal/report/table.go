@@ -11,6 +11,10 @@ import (
 // maxMoved is how many rows stand above the fold: a screen of a phone, not a scroll.
 const maxMoved = 12
 
+// maxInconclusive is how many of those may be inconclusive: on a noisy machine most rows are, and a reader who
+// is told so needs no list of them.
+const maxInconclusive = 4
+
 // table is a table before any format. Every row has as many cells as the header.
 type table struct {
 	title  Text
@@ -91,6 +95,26 @@ func (l line) rank() int {
 	return best
 }
 
+// inconclusiveRank is the rank of a line that is inconclusive and nothing worse.
+const inconclusiveRank = 2
+
+// importance orders inconclusive lines: the main metrics first, work before time.
+func (l line) importance() int {
+	if i := slices.Index(mainMetrics(), l.metric); i >= 0 {
+		return i
+	}
+	return len(mainMetrics())
+}
+
+// aboveFold is how many of the ordered lines stand above the fold.
+func aboveFold(lines []line) int {
+	moved := 0
+	for moved < len(lines) && lines[moved].rank() != inconclusiveRank {
+		moved++
+	}
+	return min(len(lines), maxMoved, moved+maxInconclusive)
+}
+
 // headAlone says that no row can have moved: there is no base, or head is the same program.
 func (r Report) headAlone(g group) bool {
 	return r.Base == nil || !slices.ContainsFunc(g.services, func(service string) bool {
@@ -111,10 +135,15 @@ func (r Report) movedTables() []table {
 			keep = func(l line) bool { return slices.Contains(mainMetrics(), l.metric) && l.workload != "" }
 		}
 		lines = slices.DeleteFunc(lines, func(l line) bool { return !keep(l) })
-		slices.SortStableFunc(lines, func(a, b line) int { return a.rank() - b.rank() })
+		slices.SortStableFunc(lines, func(a, b line) int {
+			if a.rank() != b.rank() || a.rank() != inconclusiveRank {
+				return a.rank() - b.rank()
+			}
+			return a.importance() - b.importance()
+		})
 		t := table{alone: r.headAlone(g)}
-		if len(lines) > maxMoved {
-			t.more, lines = len(lines)-maxMoved, lines[:maxMoved]
+		if shown := aboveFold(lines); shown < len(lines) {
+			t.more, lines = len(lines)-shown, lines[:shown]
 		}
 		if len(lines) == 0 {
 			continue
