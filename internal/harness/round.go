@@ -8,7 +8,6 @@ import (
 
 	"github.com/duet-bench/duet/internal/load"
 	"github.com/duet-bench/duet/internal/plan"
-	"github.com/duet-bench/duet/internal/result"
 	"github.com/duet-bench/duet/internal/workload"
 )
 
@@ -105,7 +104,7 @@ func (s *session) stages(ctx context.Context, step plan.Step, w workload.Workloa
 	}
 	arrivals := load.Arrivals{Process: load.Constant, PerSecond: rate}
 	open := func(t *turn) (load.Slice, error) {
-		starts, err := arrivals.Starts(nil, t.trial.Open.Slices, slice)
+		starts, err := arrivals.Starts(nil, t.openTally.sum.slices, slice)
 		if err != nil {
 			return load.Slice{}, err
 		}
@@ -113,21 +112,21 @@ func (s *session) stages(ctx context.Context, step plan.Step, w workload.Workloa
 		t.span = max(slice, did.Sent)
 		return did, err
 	}
-	err = s.blocks(ctx, step.Open, int(window.Open/slice), turns, watched, func(t *turn) *result.Stage { return &t.trial.Open }, open)
+	err = s.blocks(ctx, step.Open, int(window.Open/slice), turns, watched, func(t *turn) *tally { return &t.openTally }, open)
 	if err != nil {
 		return err
 	}
 	for _, t := range turns {
-		t.trial.Open.Offered = rate
+		t.offered = rate
 		t.readPeak()
 	}
 	closed := func(t *turn) (load.Slice, error) { return t.client.Closed(ctx, slice, &t.pending) }
-	return s.blocks(ctx, step.Closed, int(window.Closed/slice), turns, watched, func(t *turn) *result.Stage { return &t.trial.Closed }, closed)
+	return s.blocks(ctx, step.Closed, int(window.Closed/slice), turns, watched, func(t *turn) *tally { return &t.closedTally }, closed)
 }
 
 // blocks takes turns. A block that suffered from outside is dropped whole, for every variant in it.
 func (s *session) blocks(ctx context.Context, order [][]plan.Variant, most int, turns map[plan.Variant]*turn,
-	watched []int, stage func(*turn) *result.Stage, slice func(*turn) (load.Slice, error)) error {
+	watched []int, tallied func(*turn) *tally, slice func(*turn) (load.Slice, error)) error {
 	for i, block := range order {
 		if i >= max(most, 1) {
 			return nil
@@ -154,7 +153,7 @@ func (s *session) blocks(ctx context.Context, order [][]plan.Variant, most int, 
 		cause := watch.cause(time.Now(), services)
 		for _, variant := range block {
 			if t := turns[variant]; t != nil {
-				t.settle(stage(t), cause)
+				t.settle(tallied(t), cause)
 			}
 		}
 		if err := ctx.Err(); err != nil {

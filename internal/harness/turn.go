@@ -36,15 +36,15 @@ type turn struct {
 	tail     []string // last lines of the service's output, when it failed
 	step     string   // what the variant is at, for a failure's record
 
-	first, lastMemory time.Time
-	pending           load.Recorder // the running block's, until it is known to count
-	slice             load.Slice
-	cpu               time.Duration
-	measured          bool
-	span, sending     time.Duration // open loop: how long sending what was due took, each slice at least its own length
-	unfit             bool          // the trial is invalid by the service's own doing
-	example           string        // first bad answer
-	lateness          result.Histogram
+	first, lastMemory      time.Time
+	pending                load.Recorder // the running block's, until it is known to count
+	slice                  load.Slice
+	cpu                    time.Duration
+	measured               bool
+	span                   time.Duration // open loop: how long sending took, at least the slice's length
+	unfit                  bool          // the trial is invalid by the service's own doing
+	offered                float64       // requests a second
+	openTally, closedTally tally
 }
 
 // begin starts a variant for one trial: process, connections, setup, warm-up. What goes wrong makes the
@@ -117,67 +117,35 @@ func (t *turn) measure(slice func(*turn) (load.Slice, error)) error {
 	return nil
 }
 
-// settle adds the pending slice to a stage, or drops it with its block.
-func (t *turn) settle(stage *result.Stage, cause string) {
+// settle gives the pending slice to a stage's tally; cause is why its block does not count, if so.
+func (t *turn) settle(to *tally, cause string) {
 	if !t.measured {
 		return
 	}
-	if cause != "" {
-		if stage.Dropped == nil {
-			stage.Dropped = map[string]int{}
-		}
-		stage.Dropped[cause]++
-	} else {
-		stage.Slices++
-		t.sending += t.span
-		stage.Requests += t.slice.Requests
-		stage.Errors += t.slice.Errors
-		stage.Seconds += t.slice.Elapsed.Seconds()
-		stage.CPUSeconds += t.cpu.Seconds()
-		stage.Latency.Add(t.pending.Latency)
-		stage.Service.Add(t.pending.Service)
-		t.lateness.Add(t.pending.Lateness)
-		if p99, ok := t.lateness.At(99); ok {
-			stage.LatenessP99 = p99
-		}
-		if t.example == "" {
-			t.example = t.slice.Failures.First()
-		}
-	}
+	to.add(sliceDone{load: t.slice, cpu: t.cpu, span: t.span, recorder: &t.pending}, cause)
 	t.pending.Reset()
 	t.measured, t.span, t.cpu = false, 0, 0
 }
 
-// check decides whether the trial counts. Bad answers, a rate that was not reached and a dead service make
-// it invalid, never faster.
+// check closes the tallies and decides whether the trial counts. Bad answers, a rate that was not reached and a
+// dead service make it invalid, never faster.
 func (t *turn) check() {
-	for _, stage := range []*result.Stage{&t.trial.Open, &t.trial.Closed} {
-		stage.Achieved = perSecond(stage.Requests, time.Duration(stage.Seconds*float64(time.Second)))
-		if stage.Offered > 0 {
-			stage.Achieved = perSecond(stage.Requests, t.sending)
-		}
+	var examples [2]string
+	t.trial.Open, examples[0] = t.openTally.stage(t.offered)
+	t.trial.Closed, examples[1] = t.closedTally.stage(0)
+	for i, stage := range []result.Stage{t.trial.Open, t.trial.Closed} {
 		if t.trial.Invalid != "" {
-			continue
+			return
 		}
 		switch {
-		case stage.Slices == 0 && len(stage.Dropped) > 0:
-			t.invalid("every block was dropped: %v", stage.Dropped)
 		case stage.Requests == 0:
-			t.invalid("%s", errNoRequests)
+			t.spoil(errNoRequests)
 		case float64(stage.Errors) > t.workload.MaxErrors*float64(stage.Requests):
-			t.unfit = true
-			t.invalid("%d of %d answers were bad (%s); at most %.3g %% may be", stage.Errors, stage.Requests, t.example, 100*t.workload.MaxErrors)
+			t.spoil(fmt.Errorf("%d of %d answers were bad (%s); at most %.3g %% may be", stage.Errors, stage.Requests, examples[i], 100*t.workload.MaxErrors))
 		case stage.Offered > 0 && stage.Achieved < achievedLeast*stage.Offered:
 			t.invalid("reached %.0f of %.0f requests offered a second", stage.Achieved, stage.Offered)
 		}
 	}
-}
-
-func perSecond(n int64, d time.Duration) float64 {
-	if d <= 0 {
-		return 0
-	}
-	return float64(n) / d.Seconds()
 }
 
 // spoil makes the trial invalid by the service's own doing: after some of these in a row it is given up.

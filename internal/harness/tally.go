@@ -1,0 +1,97 @@
+package harness
+
+import (
+	"time"
+
+	"github.com/duet-bench/duet/internal/load"
+	"github.com/duet-bench/duet/internal/result"
+)
+
+// tally sums a stage of one trial, slice by slice. Slices whose block suffered from outside are held apart; they
+// come back where most of the stage suffered: then that is what the machine is like, nothing would be left, and
+// the noise is told by the figures themselves.
+type tally struct {
+	sum, held sums
+	causes    map[string]int // held slices, by cause
+}
+
+// sums is what slices add up to.
+type sums struct {
+	slices   int
+	requests int64
+	errors   int64
+	elapsed  time.Duration
+	sending  time.Duration // open loop: how long sending what was due took, each slice at least its own length
+	cpu      time.Duration
+	example  string // first bad answer
+	recorder load.Recorder
+}
+
+// sliceDone is one slice of one variant, before it is known whether its block counts.
+type sliceDone struct {
+	load     load.Slice
+	cpu      time.Duration
+	span     time.Duration // of sending
+	recorder *load.Recorder
+}
+
+// add takes a slice; cause is why its block does not count, empty if it does.
+func (t *tally) add(s sliceDone, cause string) {
+	to := &t.sum
+	if cause != "" {
+		to = &t.held
+		if t.causes == nil {
+			t.causes = map[string]int{}
+		}
+		t.causes[cause]++
+	}
+	to.slices++
+	to.requests += s.load.Requests
+	to.errors += s.load.Errors
+	to.elapsed += s.load.Elapsed
+	to.sending += s.span
+	to.cpu += s.cpu
+	to.recorder.Add(s.recorder)
+	if to.example == "" {
+		to.example = s.load.Failures.First()
+	}
+}
+
+// stage is the trial's stage, at the offered rate (0 in a closed loop), and its first bad answer.
+func (t *tally) stage(offered float64) (stage result.Stage, example string) {
+	if t.held.slices > t.sum.slices {
+		t.sum.merge(&t.held)
+		t.held, t.causes = sums{}, nil
+	}
+	s := &t.sum
+	stage = result.Stage{
+		Requests: s.requests, Errors: s.errors, Seconds: s.elapsed.Seconds(), CPUSeconds: s.cpu.Seconds(),
+		Offered: offered, Achieved: perSecond(s.requests, s.elapsed),
+		Latency: s.recorder.Latency, Service: s.recorder.Service, Slices: s.slices, Dropped: t.causes,
+	}
+	if offered > 0 {
+		stage.Achieved = perSecond(s.requests, s.sending)
+	}
+	stage.LatenessP99, _ = s.recorder.Lateness.At(99)
+	return stage, s.example
+}
+
+func (s *sums) merge(other *sums) {
+	s.slices += other.slices
+	s.requests += other.requests
+	s.errors += other.errors
+	s.elapsed += other.elapsed
+	s.sending += other.sending
+	s.cpu += other.cpu
+	s.recorder.Add(&other.recorder)
+	if s.example == "" {
+		s.example = other.example
+	}
+}
+
+func perSecond(n int64, d time.Duration) float64 {
+	if d <= 0 {
+		return 0
+	}
+	return float64(n) / d.Seconds()
+}
