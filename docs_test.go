@@ -1,0 +1,99 @@
+package duet_test
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/duet-bench/duet/internal/plan"
+	"github.com/duet-bench/duet/internal/result"
+)
+
+func readDoc(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// The example that explains every key is one that the parser takes.
+func TestConfigurationExample(t *testing.T) {
+	_, rest, ok := strings.Cut(readDoc(t, "docs/configuration.md"), "```yaml\n")
+	if !ok {
+		t.Fatal("docs/configuration.md has no yaml block")
+	}
+	example, _, _ := strings.Cut(rest, "```")
+	config, err := plan.ParseConfig("docs/configuration.md", []byte(example))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(config.Services) != 2 || len(config.Setup) != 1 {
+		t.Errorf("got %d services and %d setup requests, want the example's 2 and 1", len(config.Services), len(config.Setup))
+	}
+}
+
+// The bundled configuration is one too.
+func TestOwnConfiguration(t *testing.T) {
+	if _, err := plan.ParseConfig("duet.yml", []byte(readDoc(t, "duet.yml"))); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Margins in the documents are those of the table.
+func TestMarginsInDocuments(t *testing.T) {
+	row := regexp.MustCompile("(?m)^\\| (`[a-z0-9_]+`(?: · `[a-z0-9_]+`)*) \\|([^|]*)\\|")
+	found := 0
+	for _, match := range row.FindAllStringSubmatch(readDoc(t, "docs/configuration.md"), -1) {
+		names, margins := strings.Split(match[1], " · "), strings.Split(strings.TrimSpace(match[2]), " · ")
+		for i, name := range names {
+			metric, ok := result.MetricByName(strings.Trim(name, "`"))
+			if !ok {
+				continue
+			}
+			found++
+			want := ""
+			if metric.Judged {
+				want = fmt.Sprintf("%g %%", 100*metric.Margin)
+			}
+			if i >= len(margins) && want != "" || i < len(margins) && margins[i] != want {
+				t.Errorf("docs/configuration.md: %s: got margins %q, want %q at place %d", name, match[2], want, i+1)
+			}
+		}
+	}
+	if found != len(result.Metrics()) {
+		t.Errorf("docs/configuration.md names %d metrics, the table has %d", found, len(result.Metrics()))
+	}
+}
+
+// The README's two commands are the ones that are run: CI runs its test command, and the demo is a subcommand.
+func TestReadmeCommands(t *testing.T) {
+	readme, ci := readDoc(t, "README.md"), readDoc(t, ".ci/run")
+	for _, command := range []string{"go test -p 1 -timeout 30m ./...", "go run ./cmd/duet demo"} {
+		if !strings.Contains(readme, "\n    "+command+"\n") {
+			t.Errorf("README.md does not show the command %q on a line of its own", command)
+		}
+	}
+	if !strings.Contains(ci, " go test -p 1 -timeout 30m ./...\n") {
+		t.Error(".ci/run does not run the README's test command")
+	}
+}
+
+// Every document that one names is there.
+func TestLinks(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#:]+)\)`)
+	for _, file := range []string{"README.md", "docs/architecture.md", "docs/configuration.md", "docs/glossary.md", "docs/methodology.md", "workloads/README.md", "examples/contract/README.md"} {
+		dir := ""
+		if i := strings.LastIndex(file, "/"); i >= 0 {
+			dir = file[:i+1]
+		}
+		for _, match := range link.FindAllStringSubmatch(readDoc(t, file), -1) {
+			if _, err := os.Stat(dir + match[1]); err != nil {
+				t.Errorf("%s links to %s: %v", file, match[1], err)
+			}
+		}
+	}
+}
