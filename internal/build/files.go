@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/duet-bench/duet/internal/sandbox"
 )
 
 // Nothing in this file follows a symbolic link out of the folder it was given, opens anything that is not a
@@ -183,19 +185,8 @@ func copyFile(from, to *os.Root, name string) error {
 	return errors.Join(err, dst.Close())
 }
 
-// removeAll removes a tree even where folders in it cannot be written, as in Go's module cache.
-func removeAll(dir string) error {
-	if os.RemoveAll(dir) == nil {
-		return nil
-	}
-	filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-		if d != nil && d.IsDir() {
-			os.Chmod(p, 0o700)
-		}
-		return nil
-	})
-	return os.RemoveAll(dir)
-}
+// removeAll removes a tree even where folders in it cannot be written.
+func removeAll(dir string) error { return sandbox.RemoveTree(dir) }
 
 // Verify says whether a kept binary is still the one that was built.
 func (b Built) Verify() error {

@@ -2,6 +2,7 @@ package harness
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -34,11 +35,12 @@ func connect(ctx context.Context, s *service.Service, w workload.Workload, messa
 	})
 }
 
-// stopService ends a service and all it left behind, also after the run was cancelled.
+// stopService ends a service and all it left behind, also after the run was cancelled. What could not be ended would
+// be measured with every later trial.
 func (s *session) stopService(running *service.Service) {
 	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
 	defer cancel()
 	if err := running.Stop(ctx); err != nil {
-		s.warnf("stopping a service: %v", err)
+		s.fatal = errors.Join(s.fatal, err)
 	}
 }

@@ -41,29 +41,27 @@ var ErrUnsupported = errors.New("measuring needs Linux on amd64 or arm64")
 func Run(ctx context.Context, p plan.Plan, o Options) (run result.Run, err error) {
 	started := time.Now()
 	run = NewRun(p, o, started)
+	defer func() { run.Seconds = time.Since(started).Seconds() }()
 	s, err := newSession(ctx, &run, o)
-	if err != nil {
-		run.State = result.NotMeasured
-		return run, err
-	}
-	defer func() {
-		err = errors.Join(err, s.close())
-		run.Seconds = time.Since(started).Seconds()
-		run.Durations = s.clock.durations()
-	}()
-	if err := s.walk(ctx); err != nil {
-		run.State = result.NotMeasured
-		if ctx.Err() != nil {
-			run.State = result.Cancelled
-			err = context.Cause(ctx)
+	if err == nil {
+		err = s.walk(ctx)
+		run.State = result.Measured
+		if s.headFailed() {
+			run.State = result.NotMeasured
 		}
-		return run, err
+		run.Durations = s.clock.durations()
 	}
-	run.State = result.Measured
-	if s.headFailed() {
-		run.State = result.NotMeasured
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		run.State, err = result.Cancelled, context.Cause(ctx)
+	default:
+		run.State, run.Error = result.NotMeasured, err.Error()
 	}
-	return run, nil
+	if s != nil {
+		err = errors.Join(err, s.close())
+	}
+	return run, err
 }
 
 // NewRun is a Run that has measured nothing yet.
@@ -90,7 +88,7 @@ func (s *session) walk(ctx context.Context) error {
 		switch step.Kind {
 		case plan.StepDone:
 			s.clock.end()
-			return nil
+			return s.fatal
 		case plan.StepBuild:
 			err = s.build(ctx, step.Variant)
 		case plan.StepParity:

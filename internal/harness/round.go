@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/duet-bench/duet/internal/load"
 	"github.com/duet-bench/duet/internal/plan"
+	"github.com/duet-bench/duet/internal/result"
 	"github.com/duet-bench/duet/internal/workload"
 )
 
@@ -15,8 +17,8 @@ import (
 // dies, hangs or answers badly) before it is given up. What the machine's noise spoils does not count.
 const strikes = 3
 
-// spareRounds is how many rounds of a workload and phase may be repeated because a trial of theirs was spoilt by
-// the machine.
+// spareRounds is how many rounds of a workload and phase may be repeated because a trial of theirs does not count:
+// one bad trial should not cost a confirmation its seventh pair.
 const spareRounds = 4
 
 // round starts every variant of a step anew, measures them in turns and stops them. A variant that does not
@@ -34,9 +36,7 @@ func (s *session) round(ctx context.Context, step plan.Step) error {
 	if err != nil {
 		return err
 	}
-	spoilt := s.noisy > 0 && len(s.run.Trials) > before
-	s.noisy = 0
-	if !s.countRound(step, spoilt) {
+	if !s.countRound(step, s.spoiltOf(s.run.Trials[before:])) {
 		return nil
 	}
 	if step.Settle && s.o.Settle != nil {
@@ -55,9 +55,8 @@ func (s *session) roundTogether(ctx context.Context, step plan.Step, w workload.
 		}
 	}()
 	for _, variant := range step.Start {
-		t := s.begin(ctx, step, w, variant)
-		turns[variant] = t
-		if err := ctx.Err(); err != nil {
+		turns[variant] = s.begin(ctx, step, w, variant)
+		if err := s.over(ctx); err != nil {
 			return err
 		}
 	}
@@ -68,14 +67,14 @@ func (s *session) roundTogether(ctx context.Context, step plan.Step, w workload.
 		turns[variant].stop(s)
 		s.finish(turns[variant])
 	}
-	return nil
+	return s.over(ctx)
 }
 
 // roundInTurns has one variant alive at a time: for fixed ports without network namespaces.
 func (s *session) roundInTurns(ctx context.Context, step plan.Step, w workload.Workload) error {
 	for _, variant := range step.Start {
 		t := s.begin(ctx, step, w, variant)
-		err := ctx.Err()
+		err := s.over(ctx)
 		if err == nil {
 			err = s.stages(ctx, step, w, map[plan.Variant]*turn{variant: t})
 		}
@@ -85,7 +84,7 @@ func (s *session) roundInTurns(ctx context.Context, step plan.Step, w workload.W
 		}
 		s.finish(t)
 	}
-	return nil
+	return s.over(ctx)
 }
 
 // stages runs the fixed-rate stage and then the closed loop over the variants that are alive.
@@ -95,7 +94,6 @@ func (s *session) stages(ctx context.Context, step plan.Step, w workload.Workloa
 		return err
 	}
 	defer unpin()
-	watched := s.cores.watched(w)
 	rate := s.rates[w.Name]
 	window := s.run.Plan.Window
 	slice := plan.SliceFor(window, rate)
@@ -112,7 +110,10 @@ func (s *session) stages(ctx context.Context, step plan.Step, w workload.Workloa
 		t.span = max(slice, did.Sent)
 		return did, err
 	}
-	err = s.blocks(ctx, step.Open, int(window.Open/slice), turns, watched, func(t *turn) *tally { return &t.openTally }, open)
+	err = s.blocks(ctx, turns, stage{
+		blocks: atMost(step.Open, int(window.Open/slice)), watched: s.cores.watched(w), memory: true,
+		tally: func(t *turn) *tally { return &t.openTally }, slice: open,
+	})
 	if err != nil {
 		return err
 	}
@@ -121,46 +122,61 @@ func (s *session) stages(ctx context.Context, step plan.Step, w workload.Workloa
 		t.readPeak()
 	}
 	closed := func(t *turn) (load.Slice, error) { return t.client.Closed(ctx, slice, &t.pending) }
-	return s.blocks(ctx, step.Closed, int(window.Closed/slice), turns, watched, func(t *turn) *tally { return &t.closedTally }, closed)
+	return s.blocks(ctx, turns, stage{
+		blocks: atMost(step.Closed, int(window.Closed/slice)), watched: s.cores.watched(w),
+		tally: func(t *turn) *tally { return &t.closedTally }, slice: closed,
+	})
+}
+
+// stage is a part of a round with one kind of load.
+type stage struct {
+	blocks  [][]plan.Variant
+	watched []int // cores on which nobody else should be
+	// memory is read between the slices of the fixed-rate stage alone: in a closed loop the faster variant gets more
+	// requests, and so more state.
+	memory bool
+	tally  func(*turn) *tally
+	slice  func(*turn) (load.Slice, error)
+}
+
+// atMost are the first blocks, one at least.
+func atMost(blocks [][]plan.Variant, most int) [][]plan.Variant {
+	return blocks[:min(max(most, 1), len(blocks))]
 }
 
 // blocks takes turns. A block that suffered from outside is dropped whole, for every variant in it.
-func (s *session) blocks(ctx context.Context, order [][]plan.Variant, most int, turns map[plan.Variant]*turn,
-	watched []int, tallied func(*turn) *tally, slice func(*turn) (load.Slice, error)) error {
-	for i, block := range order {
-		if i >= max(most, 1) {
-			return nil
-		}
-		watch := watchOutside(time.Now(), watched)
+func (s *session) blocks(ctx context.Context, turns map[plan.Variant]*turn, st stage) error {
+	spent(turns)
+	for _, block := range st.blocks {
+		watch := watchOutside(time.Now(), st.watched)
 		for _, variant := range block {
 			t := turns[variant]
 			if t == nil || t.trial.Invalid != "" {
 				continue
 			}
-			if err := t.measure(slice); err != nil {
-				if ctx.Err() != nil {
-					return ctx.Err()
-				}
+			if err := t.measure(st.slice); err != nil {
 				t.spoil(err)
+			} else if st.memory {
+				t.readMemory()
+			}
+			if err := ctx.Err(); err != nil {
+				return err
 			}
 		}
-		var services time.Duration
-		for _, variant := range block {
-			if t := turns[variant]; t != nil {
-				services += t.cpu
-			}
-		}
-		cause := watch.cause(time.Now(), services)
-		for _, variant := range block {
-			if t := turns[variant]; t != nil {
-				t.settle(tallied(t), cause)
-			}
-		}
-		if err := ctx.Err(); err != nil {
-			return err
+		cause := watch.cause(time.Now(), spent(turns))
+		for _, t := range turns {
+			t.settle(st.tally(t), cause)
 		}
 	}
 	return nil
+}
+
+// spent is the CPU that all variants of a round had since it was last asked.
+func spent(turns map[plan.Variant]*turn) (sum time.Duration) {
+	for _, t := range turns {
+		sum += t.spent()
+	}
+	return sum
 }
 
 // finish judges whether a trial counts and records it.
@@ -174,7 +190,6 @@ func (s *session) finish(t *turn) {
 	}
 	s.o.Progress.Note("%s · %s round %d does not count: %s", t.trial.Variant, t.trial.Workload, t.trial.Round, t.trial.Invalid)
 	if !t.unfit {
-		s.noisy++
 		return
 	}
 	s.spoilt[key]++
@@ -188,8 +203,12 @@ type strikeKey struct {
 	workload string
 }
 
-// countRound counts a round as done, unless the machine's noise spoilt a trial of it and there is a spare round
-// left to replace it.
+// spoiltOf says whether a round has a trial that does not count, of a variant that goes on.
+func (s *session) spoiltOf(trials []result.Trial) bool {
+	return slices.ContainsFunc(trials, func(t result.Trial) bool { return t.Invalid != "" && !s.progress.Failed[t.Variant] })
+}
+
+// countRound counts a round as done, unless a trial of it was spoilt and there is a spare round left to replace it.
 func (s *session) countRound(step plan.Step, spoilt bool) bool {
 	key := roundsKey{step.Workload, step.Phase}
 	s.begun[key]++

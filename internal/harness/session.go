@@ -28,7 +28,8 @@ type session struct {
 	progress plan.Progress
 	clock    stopwatch
 
-	work       string // the temporary folder that holds everything below
+	work       string       // the temporary folder that holds everything below
+	letGo      func() error // of its lock
 	shop       *build.Workshop
 	inShop     plan.Side // the side that is being built; empty: none
 	buildBoxes []*sandbox.Box
@@ -40,7 +41,7 @@ type session struct {
 	rates      map[string]float64 // requests offered a second, by workload
 	spoilt     map[strikeKey]int  // trials in a row that do not count
 	begun      map[roundsKey]int  // rounds begun, repeated ones too: the number a trial carries
-	noisy      int                // trials of this round that the machine spoilt
+	fatal      error              // nothing measured from here on could be trusted
 }
 
 // newSession makes the temporary folder and exports both trees, before any of their code runs.
@@ -51,12 +52,12 @@ func newSession(ctx context.Context, run *result.Run, o Options) (*session, erro
 	if err := sandbox.Guard(); err != nil {
 		return nil, err
 	}
-	work, err := makeWork()
+	work, letGo, err := makeWork(os.TempDir())
 	if err != nil {
 		return nil, err
 	}
 	s := &session{
-		o: o, run: run, work: work,
+		o: o, run: run, work: work, letGo: letGo,
 		progress: plan.Progress{
 			Built: map[plan.Variant]bool{}, Failed: map[plan.Variant]bool{}, Identical: map[string]bool{},
 			Calibrated: map[string]bool{}, Rounds: map[string]map[plan.Phase]int{}, Stopped: map[string]string{},
@@ -149,12 +150,17 @@ func (s *session) arrangeTurns() {
 	if !s.needNamespaces() {
 		return
 	}
+	fixed := map[string]bool{} // at either side: both are measured alike
 	for _, variant := range s.variants() {
-		if s.run.Plan.Services[variant].Port == 0 {
+		fixed[variant.Service] = fixed[variant.Service] || s.run.Plan.Services[variant].Port != 0
+	}
+	for _, variant := range s.variants() {
+		if !fixed[variant.Service] {
 			continue
 		}
 		space, err := service.NewNamespace()
 		if err != nil {
+			s.closeSpaces()
 			s.together = false
 			s.run.Machine.Turns = "one at a time"
 			s.warnf("services on fixed ports take turns, one alive at a time: network namespaces of their own need root or `sudo -n` (%v)", err)
@@ -187,10 +193,16 @@ func (s *session) close() error {
 	if s.shop != nil {
 		problems = append(problems, s.shop.Close())
 	}
+	problems = append(problems, s.closeSpaces(), removeWork(s.work), s.letGo())
+	return errors.Join(problems...)
+}
+
+func (s *session) closeSpaces() error {
+	var problems []error
 	for _, space := range s.spaces {
 		problems = append(problems, space.Close())
 	}
-	problems = append(problems, removeWork(s.work))
+	clear(s.spaces)
 	return errors.Join(problems...)
 }
 
@@ -216,15 +228,29 @@ func (s *session) sides() []plan.Side {
 	return []plan.Side{plan.Base, plan.Head}
 }
 
-// live are the variants that are measured: built, not failed, and not the base of an identical service.
-func (s *session) live() []plan.Variant {
-	return slices.DeleteFunc(s.variants(), func(v plan.Variant) bool {
-		return s.progress.Failed[v] || !s.progress.Built[v] || (v.Side == plan.Base && s.progress.Identical[v.Service])
-	})
+// live are the variants that are measured.
+func (s *session) live() []plan.Variant { return s.run.Plan.Live(s.progress) }
+
+// over is why a run cannot go on: it was cancelled, or what it measures could not be trusted.
+func (s *session) over(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return s.fatal
 }
 
-// start starts one variant of a workload, alone on the services' core unless the workload wants all of them.
+// start starts one variant of a workload, alone on the services' core unless the workload wants all of them. Its
+// binary must still be the one that was built, and its home and temporary folder are new: nothing passes from trial
+// to trial.
 func (s *session) start(ctx context.Context, v plan.Variant, w workload.Workload) (*service.Service, error) {
+	if err := s.binaries[v].Verify(); err != nil {
+		s.fatal = err
+		return nil, err
+	}
+	if err := s.boxes[v].Renew(); err != nil {
+		s.fatal = err
+		return nil, err
+	}
 	spec := service.Spec{
 		Variant: v, Service: s.run.Plan.Services[v], Box: s.boxes[v], Binary: s.binaries[v].Binary,
 		NetNS: s.spaces[v], Env: s.passEnv(v),
@@ -250,16 +276,3 @@ func (s *session) passEnv(v plan.Variant) map[string]string {
 }
 
 func boxName(v plan.Variant) string { return v.Service + "-" + string(v.Side) }
-
-// makeWork makes the run's temporary folder: open to be walked through by the boxes' uids, listed by nobody.
-func makeWork() (string, error) {
-	sweepWork(os.TempDir())
-	work, err := os.MkdirTemp("", workPrefix)
-	if err != nil {
-		return "", fmt.Errorf("making the temporary folder: %w", err)
-	}
-	if err := os.Chmod(work, 0o711); err != nil {
-		return "", err
-	}
-	return work, holdWork(work)
-}

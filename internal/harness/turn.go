@@ -42,6 +42,7 @@ type turn struct {
 	cpu                    time.Duration
 	measured               bool
 	span                   time.Duration // open loop: how long sending took, at least the slice's length
+	clock                  time.Duration // the CPU clock when spent last read it
 	unfit                  bool          // the trial is invalid by the service's own doing
 	offered                float64       // requests a second
 	openTally, closedTally tally
@@ -111,10 +112,22 @@ func (t *turn) measure(slice func(*turn) (load.Slice, error)) error {
 		return t.crashed(err)
 	}
 	t.cpu, t.measured = after-before, true
-	if time.Since(t.lastMemory) >= memoryEvery {
-		t.readMemory()
-	}
 	return nil
+}
+
+// spent is the CPU that the variant had since it was last asked, in its own slices and in others': a collector may
+// still be at work when its slice is over.
+func (t *turn) spent() time.Duration {
+	if t.service == nil {
+		return 0
+	}
+	now, err := t.service.CPU()
+	if err != nil {
+		return 0 // the next slice finds out why
+	}
+	had := now - t.clock
+	t.clock = now
+	return max(had, 0) // a child that nobody waited for takes its time with it
 }
 
 // settle gives the pending slice to a stage's tally; cause is why its block does not count, if so.
@@ -183,6 +196,7 @@ func (t *turn) readPeak() {
 	if t.trial.Invalid != "" {
 		return
 	}
+	t.lastMemory = time.Time{} // the last reading is due whenever the one before was
 	t.readMemory()
 	peak, err := t.service.PeakRSS()
 	if err != nil {
@@ -193,6 +207,9 @@ func (t *turn) readPeak() {
 }
 
 func (t *turn) readMemory() {
+	if time.Since(t.lastMemory) < memoryEvery {
+		return
+	}
 	t.lastMemory = time.Now()
 	point, err := t.service.Sample()
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/duet-bench/duet/internal/sandbox"
 )
 
 // The temporary folder of a run, and the file in it whose lock says that its run is alive.
@@ -16,40 +18,39 @@ const (
 	youngest = time.Minute
 )
 
-// sweepWork removes what runs left behind that were killed: folders of ours whose lock nobody holds.
+// makeWork makes a run's temporary folder in dir, open to be walked through by the boxes' uids and listed by nobody,
+// and holds its lock until letGo.
+func makeWork(dir string) (work string, letGo func() error, err error) {
+	sweepWork(dir)
+	work, err = os.MkdirTemp(dir, workPrefix)
+	if err != nil {
+		return "", nil, fmt.Errorf("making the temporary folder: %w", err)
+	}
+	if err = os.Chmod(work, 0o711); err == nil {
+		letGo, err = holdWork(work)
+	}
+	if err != nil {
+		return "", nil, errors.Join(err, removeWork(work))
+	}
+	return work, letGo, nil
+}
+
+// sweepWork removes what runs left behind that were killed: folders of this user whose lock nobody holds.
 func sweepWork(dir string) {
 	left, _ := filepath.Glob(filepath.Join(dir, workPrefix+"*"))
 	for _, work := range left {
 		at, err := os.Lstat(work)
-		if err != nil || !at.IsDir() || time.Since(at.ModTime()) < youngest || lockHeld(filepath.Join(work, lockName)) {
+		if err != nil || !at.IsDir() || !ours(at) || time.Since(at.ModTime()) < youngest || lockHeld(filepath.Join(work, lockName)) {
 			continue
 		}
-		_ = removeTree(work) // another user's, or a run that came alive: not ours to insist
+		_ = sandbox.RemoveTree(work) // a run that came alive: not ours to insist
 	}
 }
 
 // removeWork removes the folder of this run.
 func removeWork(work string) error {
-	if err := removeTree(work); err != nil {
+	if err := sandbox.RemoveTree(work); err != nil {
 		return fmt.Errorf("removing the temporary folder %s: %w", work, err)
-	}
-	return nil
-}
-
-// removeTree removes a tree, also one with read-only folders in it: Go's module cache is made of them.
-func removeTree(root string) error {
-	if os.RemoveAll(root) == nil {
-		return nil
-	}
-	var unlocking error
-	_ = filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {
-		if entry != nil && entry.IsDir() {
-			unlocking = errors.Join(unlocking, os.Chmod(path, 0o700))
-		}
-		return nil
-	})
-	if err := os.RemoveAll(root); err != nil {
-		return errors.Join(err, unlocking)
 	}
 	return nil
 }

@@ -2,14 +2,19 @@
 
 package harness
 
-import "time"
+import (
+	"io/fs"
+	"time"
+)
 
 // Supported says whether this system can measure at all.
 func Supported() bool { return false }
 
-func holdWork(string) error { return ErrUnsupported }
+func holdWork(string) (func() error, error) { return nil, ErrUnsupported }
 
 func lockHeld(string) bool { return true }
+
+func ours(fs.FileInfo) bool { return false }
 
 func allowedCores() []int { return nil }
 

@@ -18,7 +18,7 @@ func Next(p Plan, pr Progress) Step {
 			return Step{Kind: StepBuild, Variant: v}
 		}
 	}
-	live := p.live(pr)
+	live := p.Live(pr)
 	if len(live) == 0 {
 		return Step{Kind: StepDone}
 	}
@@ -67,8 +67,8 @@ func (p Plan) variants() []Variant {
 	return all
 }
 
-// live are the variants worth measuring: head's, and base's where there is something to compare.
-func (p Plan) live(pr Progress) []Variant {
+// Live are the variants worth measuring: head's, and base's where there is something to compare.
+func (p Plan) Live(pr Progress) []Variant {
 	var live []Variant
 	for _, name := range p.ServiceNames() {
 		base, head := Variant{name, Base}, Variant{name, Head}

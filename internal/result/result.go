@@ -27,6 +27,7 @@ type Run struct {
 	Trials    []Trial        `json:"trials,omitempty"`
 	Rows      []plan.Row     `json:"rows,omitempty"` // as the last look left them: which rows were confirmed
 	Failures  []Failure      `json:"failures,omitempty"`
+	Error     string         `json:"error,omitempty"` // not measured, and no variant is to blame: a full disk, say
 	Warnings  []string       `json:"warnings,omitempty"`
 	Durations []StepDuration `json:"durations,omitempty"` // where the time went
 }

@@ -86,13 +86,8 @@ func (b *Box) makeFolders() error {
 	if err := os.MkdirAll(b.Logs(), 0o700); err != nil {
 		return err
 	}
-	for _, path := range []string{b.Home(), b.Tmp()} {
-		if err := os.MkdirAll(path, 0o700); err != nil {
-			return err
-		}
-		if err := b.Own(path); err != nil {
-			return err
-		}
+	if err := b.makePrivate(); err != nil {
+		return err
 	}
 	if b.uid < 0 {
 		return nil
@@ -113,6 +108,32 @@ func (b *Box) makeFolders() error {
 			return nil
 		}
 	}
+}
+
+// makePrivate makes the children's home and temporary folder.
+func (b *Box) makePrivate() error {
+	for _, path := range []string{b.Home(), b.Tmp()} {
+		if err := os.MkdirAll(path, 0o700); err != nil {
+			return err
+		}
+		if err := b.Own(path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removePrivate removes them with all that was left there.
+func (b *Box) removePrivate() error {
+	return errors.Join(RemoveTree(b.Home()), RemoveTree(b.Tmp()))
+}
+
+// Renew empties the children's home and temporary folder. Nothing of the box may run.
+func (b *Box) Renew() error {
+	if err := errors.Join(b.removePrivate(), b.makePrivate()); err != nil {
+		return fmt.Errorf("renewing the home of box %s: %w", b.name, err)
+	}
+	return nil
 }
 
 // Level says how far children are confined, for people.
@@ -168,7 +189,7 @@ func (b *Box) Close() error {
 	var err error
 	b.once.Do(func() {
 		err = b.KillAll(context.Background())
-		err = errors.Join(err, os.RemoveAll(b.Home()), os.RemoveAll(b.Tmp()))
+		err = errors.Join(err, b.removePrivate())
 		boxes.Lock()
 		delete(boxes.open, b)
 		boxes.Unlock()

@@ -40,6 +40,7 @@ func (*Box) Start(context.Context, Command) (*Process, error) { return nil, ErrU
 func (*Box) Run(context.Context, Command) (Exit, error)       { return Exit{}, ErrUnsupported }
 func (*Box) Processes() ([]int, error)                        { return nil, ErrUnsupported }
 func (*Box) KillAll(context.Context) error                    { return nil }
+func (*Box) Renew() error                                     { return ErrUnsupported }
 func (*Box) Close() error                                     { return nil }
 func (*Process) Pid() int                                     { return 0 }
 func (*Process) Spawned() time.Time                           { return time.Time{} }
