@@ -1,0 +1,88 @@
+package harness
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/duet-bench/duet/internal/sandbox"
+)
+
+// TestMain is the test, the helper, or, by its first argument, a service.
+func TestMain(m *testing.M) {
+	sandbox.Helper()
+	if len(os.Args) > 2 && os.Args[1] == "role" {
+		serve(roles[os.Args[2]])
+		syscall.Exit(0) // os.Exit takes a second with the race detector
+	}
+	if Supported() {
+		if err := sandbox.Guard(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// roles are services that answer / in their own way; all answer /health.
+var roles = map[string]http.HandlerFunc{
+	"sound": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ok") },
+	"lacks": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no such route", http.StatusNotFound) },
+	"flaky": func(w http.ResponseWriter, _ *http.Request) {
+		if answered.Add(1)%10 == 0 {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+		fmt.Fprint(w, "ok")
+	},
+	"dies": func(http.ResponseWriter, *http.Request) {
+		fmt.Fprintln(os.Stderr, "panic: out of ideas\n::error::x")
+		syscall.Exit(9)
+	},
+	// remembers answers badly where an earlier process left something in HOME or TMPDIR.
+	"remembers": func(w http.ResponseWriter, _ *http.Request) {
+		once.Do(func() {
+			for _, dir := range []string{os.Getenv("HOME"), os.Getenv("TMPDIR")} {
+				file := filepath.Join(dir, "state")
+				if _, err := os.Stat(file); err == nil {
+					stale.Store(true)
+				}
+				if err := os.WriteFile(file, []byte("of this process"), 0o600); err != nil {
+					stale.Store(true)
+				}
+			}
+		})
+		if stale.Load() {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+		fmt.Fprint(w, "ok")
+	},
+	// busy works all the time, whether it is asked or not.
+	"busy": func(w http.ResponseWriter, _ *http.Request) {
+		if answered.Add(1) == 1 {
+			go func() {
+				for end := time.Now().Add(time.Minute); time.Now().Before(end); {
+				}
+			}()
+		}
+		fmt.Fprint(w, "ok")
+	},
+}
+
+var (
+	answered atomic.Int64
+	once     sync.Once
+	stale    atomic.Bool
+)
+
+func serve(root http.HandlerFunc) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/health", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "up") })
+	mux.HandleFunc("/", root)
+	fmt.Fprintln(os.Stderr, http.ListenAndServe(os.Getenv("ADDR"), mux))
+}
