@@ -90,12 +90,28 @@ func (w *Workshop) prepareGo(ctx context.Context, r *recipe) error {
 			place = path.Dir(workspace)
 		}
 		if !exists(fsys, path.Join(place, "vendor", "modules.txt")) {
-			r.fetch, r.fetchKey = []string{r.tools.bin("go"), "mod", "download"}, "go "+place
+			r.fetch, r.fetchKey = goFetch(r, hasWorkspace), "go "+place
+			if hasWorkspace { // there it is for one service's packages
+				r.fetchKey = "go service " + r.service.Name
+			}
 		}
 	}
 	r.clean = func() error { return w.startGoCache(r) }
 	r.measured = goFacts
 	return nil
+}
+
+// goFetch is how the modules of a service are downloaded. In a workspace `go mod download` asks the proxy for
+// members that were never published, which `go build` then does not need: there the packages' own needs are loaded.
+func goFetch(r *recipe, workspace bool) []string {
+	if !workspace {
+		return []string{r.tools.bin("go"), "mod", "download"}
+	}
+	packages := "./..."
+	if len(r.service.Build) == 0 {
+		packages = r.build[len(r.build)-1]
+	}
+	return []string{r.tools.bin("go"), "list", "-deps", "-f", `{{""}}`, packages}
 }
 
 // goCommand decides what is built: the service's own command, or the one package main.

@@ -94,6 +94,7 @@ use ./lib
 -- repo/work/svc/go.mod --
 module example.com/svc
 go 1.21
+require example.com/lib v0.0.0
 -- repo/work/svc/main.go --
 package main
 

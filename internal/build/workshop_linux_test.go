@@ -52,7 +52,7 @@ func TestOtherGo(t *testing.T) {
 		write(t, filepath.Join(home, "sdk", v), "-- VERSION --\n"+v+"\ntime x\n-- bin/go --\n")
 		check(t, os.Chmod(filepath.Join(home, "sdk", v, "bin", "go"), 0o755))
 	}
-	w := &Workshop{o: Options{Dir: home, Environ: append(os.Environ(), "HOME="+home)}}
+	w := &Workshop{o: Options{Dir: home, Environ: append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME=/dev/null")}} // else go writes its telemetry there
 	for asked, want := range map[string]string{"go1.97": "go1.97.3", "go1.97.4": "go1.98.1", "go1.98.1": "go1.98.1", "go1.99": ""} {
 		root, got := w.otherGo(asked)
 		if got != want || (want != "" && root != filepath.Join(home, "sdk", want)) {

@@ -193,28 +193,39 @@ func (r Report) movedMarkdown() string {
 
 // tails shows the last lines of what broke, head's first.
 func (r Report) tails() string {
-	failures := slices.Clone(r.Failures)
-	slices.SortStableFunc(failures, func(a, b result.Failure) int { return sideOrder(a.Variant.Side) - sideOrder(b.Variant.Side) })
 	var b strings.Builder
-	for i, f := range failures {
-		if i == maxTails {
-			break
-		}
+	for i, f := range r.broken() {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
-		b.WriteString(inline(append(r.label(f.Variant.Service), plain(" at "+string(sideWord(f.Variant.Side))+":")), false) + "\n\n" + block("text", lastLines(f)))
+		b.WriteString(inline(append(r.label(f.Variant.Service), plain(" at "+string(sideWord(f.Variant.Side))+":")), false) + "\n\n" +
+			block("text", append(errorLines(f), f.LogTail...)))
 	}
 	return b.String()
 }
 
-// lastLines is a failure's error and the end of its log.
-func lastLines(f result.Failure) []string {
-	var lines []string
-	if f.Error != "" {
-		lines = strings.Split(f.Error, "\n")
+// broken is what failed, head's first, and as much of it as is shown: the first with the end of their logs, the
+// others with their error alone.
+func (r Report) broken() []result.Failure {
+	failures := slices.Clone(r.Failures)
+	slices.SortStableFunc(failures, func(a, b result.Failure) int { return sideOrder(a.Variant.Side) - sideOrder(b.Variant.Side) })
+	failures = failures[:min(len(failures), maxClaims)]
+	for i, f := range failures {
+		if i >= maxTails && f.Error != "" {
+			failures[i].LogTail = nil
+			continue
+		}
+		failures[i].LogTail = f.LogTail[max(0, len(f.LogTail)-maxTail):]
 	}
-	return append(lines[:min(len(lines), maxTail)], f.LogTail[max(0, len(f.LogTail)-maxTail):]...)
+	return failures
+}
+
+func errorLines(f result.Failure) []string {
+	if f.Error == "" {
+		return nil
+	}
+	lines := strings.Split(f.Error, "\n")
+	return lines[:min(len(lines), maxTail)]
 }
 
 func sideOrder(s plan.Side) int {

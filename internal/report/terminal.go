@@ -103,15 +103,15 @@ func (s *screen) footer(r Report) {
 	}
 }
 
-// failures shows the last lines of what broke.
+// failures shows the last lines of what broke, head's first.
 func (s *screen) failures(r Report) {
-	for i, f := range r.Failures {
-		if i == maxTails {
-			return
-		}
+	for _, f := range r.broken() {
 		s.b.WriteByte('\n')
 		s.wrap("", append(r.label(f.Variant.Service), plain(" at "+string(sideWord(f.Variant.Side))+":")).String())
-		s.verbatim(lastLines(f))
+		for _, line := range errorLines(f) {
+			s.wrap("  ", clean(line, 4*maxLogLine))
+		}
+		s.verbatim(f.LogTail)
 	}
 }
 
@@ -201,6 +201,24 @@ func (s *screen) table(t table) {
 	if len(t.title) > 0 {
 		s.wrap("", t.title.String())
 	}
+	rows := make([][]string, len(t.rows))
+	for i, row := range t.rows {
+		rows[i] = s.cells(row)
+	}
+	lines := Grid(s.cells(t.header), rows)
+	for _, line := range lines {
+		if width(line) > s.Width {
+			s.stacked(t)
+			return
+		}
+	}
+	for _, line := range lines {
+		s.b.WriteString(line + "\n")
+	}
+}
+
+// Grid lays out a table in lines without a border, as wide as its cells need.
+func Grid(header []string, rows [][]string) []string {
 	var b strings.Builder
 	w := tablewriter.NewTable(&b,
 		tablewriter.WithEastAsian(tw.Off), // widths must not depend on the reader's locale
@@ -218,9 +236,9 @@ func (s *screen) table(t table) {
 				Lines:      tw.Lines{ShowHeaderLine: tw.On},
 			},
 		})))
-	w.Header(s.cells(t.header))
-	for _, row := range t.rows {
-		if err := w.Append(s.cells(row)); err != nil {
+	w.Header(header)
+	for _, row := range rows {
+		if err := w.Append(row); err != nil {
 			panic(fmt.Sprintf("laying out table: %v", err)) // strings only: our own bug
 		}
 	}
@@ -228,15 +246,10 @@ func (s *screen) table(t table) {
 		panic(fmt.Sprintf("laying out table: %v", err))
 	}
 	lines := strings.Split(strings.TrimRight(b.String(), "\n"), "\n")
-	for _, line := range lines {
-		if width(line) > s.Width {
-			s.stacked(t)
-			return
-		}
+	for i, line := range lines {
+		lines[i] = strings.TrimRight(line, " ")
 	}
-	for _, line := range lines {
-		s.b.WriteString(strings.TrimRight(line, " ") + "\n")
-	}
+	return lines
 }
 
 // cells writes a row's cells, names cut short.

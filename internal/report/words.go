@@ -105,15 +105,15 @@ func (r Report) failed(service string, side plan.Side) string {
 }
 
 func failureWords(step string) string {
-	switch step {
-	case "building":
-		return "does not build"
+	switch step, _, _ = strings.Cut(step, " "); step { // "measuring list" names its workload
 	case "starting":
 		return "does not start"
 	case "parity":
 		return "gave no answers to compare"
+	case "measuring":
+		return "did not survive the load"
 	}
-	return "did not survive the load"
+	return "does not build" // each of build's steps
 }
 
 // summary is what to know and do, the most important sentence first.
