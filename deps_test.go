@@ -46,7 +46,7 @@ var thirdParty = map[string][]string{
 	"github.com/bmatcuk/doublestar/v4":        {"internal/plan"},
 	"github.com/BurntSushi/toml":              {"internal/build"},
 	"github.com/goccy/go-yaml":                {"internal/strictyaml", "examples/contract"},
-	"github.com/olekukonko/tablewriter":       {"internal/report", "cmd/duet"},
+	"github.com/olekukonko/tablewriter":       {"internal/report"},
 	"github.com/prometheus/procfs":            {"internal/sandbox", "internal/service"},
 	"github.com/sethvargo/go-githubactions":   {"cmd/duet"},
 	"github.com/spf13/cobra":                  {"cmd/duet"},

@@ -7,11 +7,11 @@ import (
 	"runtime"
 	"strings"
 
-	"github.com/olekukonko/tablewriter"
 	"github.com/spf13/cobra"
 
 	"github.com/duet-bench/duet/internal/build"
 	"github.com/duet-bench/duet/internal/harness"
+	"github.com/duet-bench/duet/internal/report"
 	"github.com/duet-bench/duet/internal/sandbox"
 )
 
@@ -58,7 +58,7 @@ func examine(toolchains map[string]string) []finding {
 	}
 	probe := sandbox.Probe()
 	all = append(all,
-		finding{subject: "own uid", ok: probe.Root || probe.Sudo, found: rights(probe), cure: "run as root, or as a user that may `sudo -n`: builds and services then get a uid of their own"},
+		finding{subject: "isolation: own uid", ok: probe.Root || probe.Sudo, found: rights(probe), cure: "run as root, or as a user that may `sudo -n`: builds and services then get a uid of their own"},
 		finding{subject: "network namespaces", ok: probe.Namespaces || probe.Sudo, found: "services on one fixed port run together", cure: "run as root, or as a user that may `sudo -n`: until then services on one fixed port take turns"},
 		hardwareCounters(),
 		tool("valgrind", false, "apt-get install valgrind", "--version"),
@@ -121,16 +121,14 @@ func library(subject string, names []string, cure string) finding {
 }
 
 func printFindings(w world, findings []finding) error {
-	table := tablewriter.NewWriter(w.stdout)
-	table.Header("", "what", "found", "how to get it")
+	var rows [][]string
 	for _, f := range findings {
-		mark, cure := "ok", ""
+		mark, says := "ok", f.found
 		if !f.ok {
-			mark, cure = "missing", f.cure
+			mark, says = "missing", f.cure
 		}
-		if err := table.Append(mark, f.subject, f.found, cure); err != nil {
-			return err
-		}
+		rows = append(rows, []string{mark, f.subject, says})
 	}
-	return table.Render()
+	_, err := fmt.Fprintln(w.stdout, strings.Join(report.Grid([]string{"", "what", "found, or how to get it"}, rows), "\n"))
+	return err
 }

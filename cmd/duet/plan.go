@@ -6,10 +6,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/olekukonko/tablewriter"
 	"github.com/spf13/cobra"
 
 	"github.com/duet-bench/duet/internal/plan"
+	"github.com/duet-bench/duet/internal/report"
 )
 
 func planCommand(w world) *cobra.Command {
@@ -56,15 +56,13 @@ func printPlan(out io.Writer, p plan.Plan) error {
 	estimate := plan.Estimates(p)
 	fmt.Fprintf(out, "seed  %d\ntime  about %s: builds %s, measuring %s, confirmation up to %s\n\n", p.Seed,
 		minutes(estimate.Build+estimate.Measure+estimate.Confirm), minutes(estimate.Build), minutes(estimate.Measure), minutes(estimate.Confirm))
-	table := tablewriter.NewWriter(out)
-	table.Header("step", "what", "order")
+	var rows [][]string
 	for i, step := range plan.Steps(p) {
 		what, order := describeStep(step)
-		if err := table.Append(fmt.Sprint(i+1), what, order); err != nil {
-			return err
-		}
+		rows = append(rows, []string{fmt.Sprint(i + 1), what, order})
 	}
-	return table.Render()
+	_, err := fmt.Fprintln(out, strings.Join(report.Grid([]string{"step", "what", "order"}, rows), "\n"))
+	return err
 }
 
 // describeStep says what a step does and, for a round, the order of starts and of the first turns.
@@ -78,17 +76,10 @@ func describeStep(s plan.Step) (what, order string) {
 		return s.Workload + ": find the offered rate", ""
 	case plan.StepRound:
 		what = fmt.Sprintf("%s: %s round %d", s.Workload, s.Phase, s.Round)
-		return what, fmt.Sprintf("%s; %d + %d blocks, first %s", variants(s.Start), len(s.Open), len(s.Closed), variants(firstOf(s.Open)))
+		return what, fmt.Sprintf("starts %s; %d + %d blocks", variants(s.Start), len(s.Open), len(s.Closed))
 	default:
 		return string(s.Kind), ""
 	}
-}
-
-func firstOf(blocks [][]plan.Variant) []plan.Variant {
-	if len(blocks) == 0 {
-		return nil
-	}
-	return blocks[0]
 }
 
 func variants(list []plan.Variant) string {

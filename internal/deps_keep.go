@@ -1,3 +1,0 @@
-//go:build keepdeps
-
-package internal
