@@ -108,6 +108,31 @@ func TestInvalidTrialsAreLeftOut(t *testing.T) {
 	}
 }
 
+// Trials that one side alone loses leave its better part: no good news about it then, and bad news stands.
+func TestSurvivorsAreNoGoodNews(t *testing.T) {
+	check := func(name string, loses plan.Variant, effect float64, want compare.Verdict) {
+		t.Helper()
+		w := newWorld(6, 0.002, "list")
+		w.run.Plan.Rounds.Looks, w.run.Plan.Rounds.Confirm = []int{11}, 11
+		w.shift = plant("go", "cpu_per_request", effect)
+		w.spoil = func(x *result.Trial) {
+			if x.Variant == loses && x.Round <= 3 {
+				x.Invalid = "ended while it was measured: exit status 9"
+			}
+		}
+		if r := row(t, w.measure(), "go", "list", "cpu_per_request"); r.Verdict != want {
+			t.Errorf("%s: got %+v, want %v", name, r, want)
+		}
+	}
+	check("head dies, else the same", goHead, 0, compare.Inconclusive)
+	check("head dies, else faster", goHead, -0.2, compare.Inconclusive)
+	check("head dies and is slower", goHead, 0.2, compare.Regressed)
+	check("base dies, else the same", goBase, 0, compare.Inconclusive)
+	check("base dies, else faster", goBase, 0.2, compare.Inconclusive)
+	check("base dies and is slower", goBase, -0.2, compare.Improved)
+	check("the Rust service dies", rustHead, 0, compare.Unchanged)
+}
+
 // Rounded figures agree by accident: the verdict stands on the resolution and says so.
 func TestConstantFigures(t *testing.T) {
 	w := newWorld(7, 0, "list")

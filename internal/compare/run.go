@@ -33,6 +33,7 @@ func Run(run result.Run) Comparisons {
 	}
 	c.Rows = r.rows(services)
 	contradict(c.Rows)
+	r.survivors(c.Rows)
 	for _, service := range services {
 		c.Services[service] = r.serviceVerdict(service, c.Rows)
 	}
@@ -296,6 +297,32 @@ func contradict(rows []Comparison) {
 				}
 			}
 		}
+	}
+}
+
+// survivors withdraws good news about a side that lost maxLostMore trials more than the other one: what is left of
+// them is the better part. So head may not be unchanged or improved then, nor base unchanged or better than head.
+func (r record) survivors(rows []Comparison) {
+	for i := range rows {
+		row := &rows[i]
+		if row.Workload == "" || row.Identical {
+			continue
+		}
+		head, base := variant(row.Service, plan.Head), variant(row.Service, plan.Base)
+		lostAtHead, ofHead, _ := r.dead(head, row.Workload)
+		lostAtBase, ofBase, _ := r.dead(base, row.Workload)
+		var v plan.Variant
+		lost, of := 0, 0
+		switch more := lostAtHead - lostAtBase; {
+		case more >= maxLostMore && (row.Verdict == Unchanged || row.Verdict == Improved):
+			v, lost, of = head, lostAtHead, ofHead
+		case -more >= maxLostMore && (row.Verdict == Unchanged || row.Verdict == Regressed):
+			v, lost, of = base, lostAtBase, ofBase
+		default:
+			continue
+		}
+		row.Verdict = Inconclusive
+		row.Why = fmt.Sprintf("%d of %d trials of %s do not count: what is left may be its better part", lost, of, v)
 	}
 }
 

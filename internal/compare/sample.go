@@ -23,6 +23,8 @@ const (
 	// can agree exactly by rounding; an effect's standard deviation counts as at least this, so that seven equal
 	// rounds give an interval of about ± one step instead of none at all.
 	resolution = 1.0 / 1024
+	// maxLostMore is how many more trials one side may lose than the other before the rest is its better part.
+	maxLostMore = 3
 	// maxMoreRounds bounds "more rounds": beyond it the honest answer is that rounds will not settle it.
 	maxMoreRounds = 500
 )
@@ -147,8 +149,11 @@ func (r record) settled(service, workload string, m result.Metric) plan.RowState
 	if len(looks) > 0 {
 		last = looks[len(looks)-1]
 	}
-	for _, side := range []plan.Side{plan.Base, plan.Head} {
-		v := variant(service, side)
+	head, base := variant(service, plan.Head), variant(service, plan.Base)
+	if _, valid := r.requests(head, workload); valid >= minRounds && len(r.trials[cell{base, workload}]) == 0 {
+		return plan.RowDecided // base cannot serve this workload
+	}
+	for _, v := range []plan.Variant{base, head} {
 		requests, valid := r.requests(v, workload)
 		if valid < minRounds {
 			continue

@@ -26,14 +26,14 @@ func (s *session) calibrate(ctx context.Context, name string) error {
 	w := s.workload(name)
 	found := result.OfferedRate{Workload: name, PerSecond: w.Rate.PerSecond, Capacity: map[plan.Variant]float64{}}
 	if w.Rate.PerSecond == 0 {
-		for _, variant := range s.live() {
+		for _, variant := range s.present(s.live(), name) {
 			s.o.Progress.Update("%s · capacity of %s", name, variant)
 			capacity, failed := s.capacity(ctx, w, variant)
-			if ctx.Err() != nil {
-				return ctx.Err()
+			if err := s.over(ctx); err != nil {
+				return err
 			}
 			if failed != nil {
-				s.fail(variant, failed.step, fmt.Errorf("%s: %w", name, failed.cause), failed.tail)
+				s.giveUp(variant, name, *failed)
 				continue
 			}
 			found.Capacity[variant] = capacity
@@ -46,10 +46,14 @@ func (s *session) calibrate(ctx context.Context, name string) error {
 	return nil
 }
 
-// offer is the rate for all variants of a workload.
+// offer is the rate for all variants of a workload. A base whose head has failed is no reference: nobody measures it.
 func (s *session) offer(w workload.Workload, capacity map[plan.Variant]float64) float64 {
 	wanted, most := 0.0, 0.0
-	for variant, c := range capacity {
+	for _, variant := range s.live() {
+		c, known := capacity[variant]
+		if !known {
+			continue
+		}
 		reference := variant.Side == plan.Base || s.run.Plan.Base == nil || s.progress.Identical[variant.Service]
 		if share := w.Rate.Share * c; reference && (wanted == 0 || share < wanted) {
 			wanted = share
@@ -69,7 +73,7 @@ func (s *session) offer(w workload.Workload, capacity map[plan.Variant]float64) 
 }
 
 // capacity is the closed-loop throughput of one freshly started variant.
-func (s *session) capacity(ctx context.Context, w workload.Workload, v plan.Variant) (perSecond float64, failed *failedAnswer) {
+func (s *session) capacity(ctx context.Context, w workload.Workload, v plan.Variant) (perSecond float64, failed *breakdown) {
 	t := s.begin(ctx, plan.Step{Kind: plan.StepCalibrate}, w, v)
 	if t.trial.Invalid == "" {
 		var err error
@@ -79,7 +83,7 @@ func (s *session) capacity(ctx context.Context, w workload.Workload, v plan.Vari
 	}
 	t.stop(s)
 	if t.trial.Invalid != "" {
-		return 0, &failedAnswer{step: t.step, cause: errors.New(t.trial.Invalid), tail: t.tail}
+		return 0, &breakdown{step: t.step, cause: errors.New(t.trial.Invalid), tail: t.tail}
 	}
 	return perSecond, nil
 }

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/duet-bench/duet/internal/plan"
@@ -139,6 +140,30 @@ func (s *session) fail(v plan.Variant, step string, err error, tail []string) {
 	}
 	s.run.Failures = append(s.run.Failures, result.Failure{Variant: v, Step: step, Error: err.Error(), LogTail: tail})
 	s.o.Progress.Note("%s failed while %s: %s", v, step, err)
+}
+
+// breakdown is why a variant cannot be measured under a workload, with the last lines it printed.
+type breakdown struct {
+	step  string // what it was at
+	cause error
+	tail  []string
+}
+
+// giveUp ends the measuring of a variant that broke down under a workload. A base that starts and yet cannot serve
+// one workload lacks what head has, perhaps: it is left out there alone, and the other workloads are judged.
+func (s *session) giveUp(v plan.Variant, workload string, b breakdown) {
+	if v.Side == plan.Head || b.step == stepStarting {
+		s.fail(v, b.step, fmt.Errorf("%s: %w", workload, b.cause), b.tail)
+		return
+	}
+	s.absent[cell{v, workload}] = true
+	s.warnf("%s is left out of %s, where head alone is shown: %s: %v", v, workload, b.step, b.cause)
+	s.o.Progress.Note("%s is left out of %s: %s: %v", v, workload, b.step, b.cause)
+}
+
+// present are the variants that a workload is measured with.
+func (s *session) present(variants []plan.Variant, workload string) []plan.Variant {
+	return slices.DeleteFunc(slices.Clone(variants), func(v plan.Variant) bool { return s.absent[cell{v, workload}] })
 }
 
 func (s *session) warnf(format string, args ...any) {

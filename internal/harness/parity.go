@@ -28,14 +28,14 @@ func (s *session) parity(ctx context.Context) error {
 	found := &result.ParityResult{Differences: []result.Difference{}}
 	for _, w := range s.run.Plan.Workloads {
 		answers := map[plan.Variant]transcript{}
-		for _, variant := range s.live() {
+		for _, variant := range s.present(s.live(), w.Name) {
 			s.o.Progress.Update("%s · answers of %s", w.Name, variant)
-			got, err := s.converse(ctx, w, variant)
-			if ctx.Err() != nil {
-				return ctx.Err()
+			got, failed := s.converse(ctx, w, variant)
+			if err := s.over(ctx); err != nil {
+				return err
 			}
-			if err != nil {
-				s.fail(variant, err.step, fmt.Errorf("%s: %w", w.Name, err.cause), err.tail)
+			if failed != nil {
+				s.giveUp(variant, w.Name, *failed)
 				continue
 			}
 			answers[variant] = got
@@ -73,15 +73,8 @@ func (s *session) comparable() [][2]plan.Variant {
 	return twos
 }
 
-// failedAnswer is why a variant has no transcript, with the last lines it printed.
-type failedAnswer struct {
-	step  string
-	cause error
-	tail  []string
-}
-
 // converse starts one variant and asks it one workload's first requests, one after the other.
-func (s *session) converse(ctx context.Context, w workload.Workload, v plan.Variant) (transcript, *failedAnswer) {
+func (s *session) converse(ctx context.Context, w workload.Workload, v plan.Variant) (transcript, *breakdown) {
 	t := &turn{workload: w, trial: result.Trial{Variant: v, Workload: w.Name}}
 	got, err := s.askAll(ctx, t, w, v)
 	step := t.stepName("parity")
@@ -92,7 +85,7 @@ func (s *session) converse(ctx context.Context, w workload.Workload, v plan.Vari
 	}
 	t.stop(s)
 	if err != nil {
-		return nil, &failedAnswer{step: step, cause: err, tail: t.tail}
+		return nil, &breakdown{step: step, cause: err, tail: t.tail}
 	}
 	return got, nil
 }

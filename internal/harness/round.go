@@ -27,6 +27,7 @@ func (s *session) round(ctx context.Context, step plan.Step) error {
 	w := s.workload(step.Workload)
 	s.o.Progress.Update("%s · %s round %d of %d", w.Name, step.Phase, step.Round, s.roundsAtMost(step.Phase))
 	before := len(s.run.Trials)
+	step.Start = s.present(step.Start, w.Name)
 	var err error
 	if s.together {
 		err = s.roundTogether(ctx, step, w)
@@ -183,7 +184,7 @@ func spent(turns map[plan.Variant]*turn) (sum time.Duration) {
 func (s *session) finish(t *turn) {
 	t.check()
 	s.run.Trials = append(s.run.Trials, t.trial)
-	key := strikeKey{t.trial.Variant, t.trial.Workload}
+	key := cell{t.trial.Variant, t.trial.Workload}
 	if t.trial.Invalid == "" {
 		delete(s.spoilt, key)
 		return
@@ -194,18 +195,22 @@ func (s *session) finish(t *turn) {
 	}
 	s.spoilt[key]++
 	if s.spoilt[key] == strikes {
-		s.fail(t.trial.Variant, t.step, fmt.Errorf("%s: %d trials in a row do not count: %s", t.trial.Workload, strikes, t.trial.Invalid), t.tail)
+		cause := fmt.Errorf("%d trials in a row do not count: %s", strikes, t.trial.Invalid)
+		s.giveUp(t.trial.Variant, t.trial.Workload, breakdown{step: t.step, cause: cause, tail: t.tail})
 	}
 }
 
-type strikeKey struct {
+// cell is one variant under one workload.
+type cell struct {
 	variant  plan.Variant
 	workload string
 }
 
 // spoiltOf says whether a round has a trial that does not count, of a variant that goes on.
 func (s *session) spoiltOf(trials []result.Trial) bool {
-	return slices.ContainsFunc(trials, func(t result.Trial) bool { return t.Invalid != "" && !s.progress.Failed[t.Variant] })
+	return slices.ContainsFunc(trials, func(t result.Trial) bool {
+		return t.Invalid != "" && !s.progress.Failed[t.Variant] && !s.absent[cell{t.Variant, t.Workload}]
+	})
 }
 
 // countRound counts a round as done, unless a trial of it was spoilt and there is a spare round left to replace it.

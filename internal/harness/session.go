@@ -39,7 +39,8 @@ type session struct {
 	together   bool                                // all variants alive at once
 	cores      cores
 	rates      map[string]float64 // requests offered a second, by workload
-	spoilt     map[strikeKey]int  // trials in a row that do not count
+	spoilt     map[cell]int       // trials in a row that do not count
+	absent     map[cell]bool      // base's variants that cannot serve a workload
 	begun      map[roundsKey]int  // rounds begun, repeated ones too: the number a trial carries
 	fatal      error              // nothing measured from here on could be trusted
 }
@@ -63,7 +64,7 @@ func newSession(ctx context.Context, run *result.Run, o Options) (*session, erro
 			Calibrated: map[string]bool{}, Rounds: map[string]map[plan.Phase]int{}, Stopped: map[string]string{},
 		},
 		boxes: map[plan.Variant]*sandbox.Box{}, binaries: map[plan.Variant]build.Built{},
-		spaces: map[plan.Variant]*service.Namespace{}, rates: map[string]float64{}, spoilt: map[strikeKey]int{}, begun: map[roundsKey]int{},
+		spaces: map[plan.Variant]*service.Namespace{}, rates: map[string]float64{}, spoilt: map[cell]int{}, absent: map[cell]bool{}, begun: map[roundsKey]int{},
 		cores: chooseCores(allowedCores(), siblingsFromSysfs),
 	}
 	if err := s.prepare(ctx); err != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -59,7 +60,7 @@ func built(t *testing.T, roles map[plan.Variant]string) *session {
 			Calibrated: map[string]bool{}, Rounds: map[string]map[plan.Phase]int{}, Stopped: map[string]string{},
 		},
 		boxes: map[plan.Variant]*sandbox.Box{}, binaries: map[plan.Variant]build.Built{},
-		rates: map[string]float64{}, spoilt: map[strikeKey]int{}, begun: map[roundsKey]int{},
+		rates: map[string]float64{}, spoilt: map[cell]int{}, absent: map[cell]bool{}, begun: map[roundsKey]int{},
 		cores: chooseCores(allowedCores(), siblingsFromSysfs),
 	}
 	t.Cleanup(func() {
@@ -197,6 +198,24 @@ func TestFailuresAreRecorded(t *testing.T) {
 	}
 	check("dies", "parity", "exit status 9")
 	check("flaky", "measuring", "answers were bad")
+}
+
+// A base that lacks what one workload asks for is left out there, and judged in the others.
+func TestBaseLacksARoute(t *testing.T) {
+	s := built(t, map[plan.Variant]string{base: "lacks", head: "sound"})
+	if err := walkOn(t, s, rounds(s, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.run.Failures) > 0 || !strings.Contains(strings.Join(s.run.Warnings, "; "), "go@base is left out of hello") {
+		t.Errorf("failures %+v, warnings %q: want a warning alone", s.run.Failures, s.run.Warnings)
+	}
+	measured := map[string]bool{}
+	for _, tr := range s.run.Trials {
+		measured[tr.Variant.String()+" "+tr.Workload] = true
+	}
+	if want := map[string]bool{"go@head hello": true, "go@base up": true, "go@head up": true}; !maps.Equal(measured, want) {
+		t.Errorf("measured %v, want %v", measured, want)
+	}
 }
 
 // A binary that is not the one that was built ends the run: whose doing it was cannot be told.

@@ -87,10 +87,13 @@ func (t *turn) open(ctx context.Context, s *session, w workload.Workload, v plan
 	return nil
 }
 
+// stepStarting is a failure's step where the service was never there.
+const stepStarting = "starting"
+
 // stepName is how far the variant came: a service that is not there did not start.
 func (t *turn) stepName(step string) string {
 	if t.service == nil {
-		return "starting"
+		return stepStarting
 	}
 	return step
 }
