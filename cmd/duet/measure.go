@@ -120,5 +120,8 @@ func measuredError(run result.Run) error {
 			return notMeasured{fmt.Sprintf("%s could not be measured: %s: %s", f.Variant, f.Step, f.Error)}
 		}
 	}
+	if run.Error != "" {
+		return notMeasured{run.Error}
+	}
 	return notMeasured{"head could not be measured"}
 }

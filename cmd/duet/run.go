@@ -34,13 +34,14 @@ report.json (opinions) and comment.md in the folder of --out.`,
 	return c
 }
 
-// run is measure and compare. A cancelled run leaves its report too, which says that it was cancelled.
+// run is measure and compare. Whatever left a run.json leaves its report too: a cancelled run says that it was
+// cancelled, and one that could not measure why.
 func (j *job) run(ctx context.Context, w world) error {
 	if err := j.checkGate(); err != nil {
 		return err
 	}
 	m, measuring := j.measure(ctx, w)
-	if measuring != nil && m.run.State != result.Cancelled {
+	if measuring != nil && m.out.path == "" {
 		return measuring
 	}
 	// The report is made of what run.json holds, so that compare prints the same bytes from it.
@@ -55,7 +56,7 @@ func (j *job) run(ctx context.Context, w world) error {
 	if err := o.write(m.out); err != nil {
 		return err
 	}
-	if measuring != nil {
+	if measuring != nil && run.State != result.Measured {
 		return measuring
 	}
 	if err := o.print(w, "terminal"); err != nil {
@@ -63,6 +64,9 @@ func (j *job) run(ctx context.Context, w world) error {
 	}
 	fmt.Fprintf(w.stderr, "\nfacts %s · opinions %s · comment %s\n",
 		filepath.Join(m.out.path, runFile), filepath.Join(m.out.path, reportFile), filepath.Join(m.out.path, commentFile))
+	if measuring != nil { // measured, and something was left behind
+		return measuring
+	}
 	return o.status()
 }
 

@@ -105,5 +105,7 @@ type Comparisons struct {
 	Worst    *Comparison // the confirmed regression with the largest ln(near end) ÷ ln(1+margin); nil when there is none
 	// ParityBroke says that head's answers differ where base's agreed: the gate treats it as a regression.
 	ParityBroke bool
-	Warnings    []string
+	// Withheld are the pairs by name whose services do not answer alike, or may not: they have no gaps.
+	Withheld []string
+	Warnings []string
 }

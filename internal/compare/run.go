@@ -40,7 +40,7 @@ func Run(run result.Run) Comparisons {
 	c.Verdict = overall(c.Services)
 	c.Worst = worst(c.Rows)
 	differ := r.parity()
-	c.ParityBroke = differ.broke
+	c.ParityBroke, c.Withheld = differ.broke, differ.unlike
 	c.Gaps = r.gaps(differ)
 	c.Warnings = slices.Concat(r.leftOut(services), differ.warnings, r.onlyAtBase())
 	return c

@@ -108,6 +108,7 @@ func worst(rows []Comparison) *Comparison {
 // disagreement is what the comparison of answers means for the report.
 type disagreement struct {
 	withheld map[string]bool // pairs by name: no row may set their languages side by side
+	unlike   []string        // those of them whose services do not answer alike, or may not
 	broke    bool            // head's two services differ where base's two agreed
 	warnings []string
 }
@@ -138,7 +139,7 @@ func (r record) parity() disagreement {
 			continue
 		}
 		withhold := func(format string, args ...any) {
-			d.withheld[pair.Name] = true
+			d.withheld[pair.Name], d.unlike = true, append(d.unlike, pair.Name)
 			d.warnings = append(d.warnings, fmt.Sprintf("%s: %s, so Rust ÷ Go is withheld", pair.Name, fmt.Sprintf(format, args...)))
 		}
 		if p == nil {

@@ -126,6 +126,9 @@ func TestParity(t *testing.T) {
 		if c.ParityBroke != v.broke || (len(c.Gaps) > 0) != v.gaps {
 			t.Errorf("%s: broke %v, %d gaps, want %v and gaps %v", v.name, c.ParityBroke, len(c.Gaps), v.broke, v.gaps)
 		}
+		if (len(c.Withheld) > 0) == v.gaps {
+			t.Errorf("%s: withheld %q, gaps %v", v.name, c.Withheld, v.gaps)
+		}
 		if said := strings.Contains(strings.Join(c.Warnings, "\n"), "withheld"); said == v.gaps {
 			t.Errorf("%s: warnings %q, gaps %v", v.name, c.Warnings, v.gaps)
 		}

@@ -327,7 +327,7 @@ func parityFailed(broke bool) fixture {
 	if broke {
 		f.name, f.c.ParityBroke = "parity-broke", true
 	}
-	f.run.Parity.Total = 4
+	f.run.Parity.Total, f.c.Withheld = 4, []string{"default"}
 	for i := range 4 {
 		f.run.Parity.Differences = append(f.run.Parity.Differences, result.Difference{A: v("go", plan.Head), B: v("rust", plan.Head),
 			Workload: "url-shortener", Request: fmt.Sprintf("GET /links/%d", i), What: "body",

@@ -59,7 +59,8 @@ type Report struct {
 	order []string // services: of pairs first, then by name
 	key   string
 	files []string
-	broke bool // answers stopped agreeing at head
+	broke bool   // answers stopped agreeing at head
+	why   string // nothing was measured, and no variant is to blame
 }
 
 // Base is the commit compared against.
@@ -91,7 +92,7 @@ type Pair struct {
 	Name     string `json:"name"`
 	Go       string `json:"go"`
 	Rust     string `json:"rust"`
-	Withheld bool   `json:"withheld,omitempty"` // no gap: the two answered differently
+	Withheld bool   `json:"withheld,omitempty"` // no gap: the two answered differently, or may have
 }
 
 // Row is one metric of one service under one workload, head against base.
@@ -170,6 +171,7 @@ func New(run result.Run, c compare.Comparisons, o Options) Report {
 		key:      o.Key,
 		files:    o.Files,
 		broke:    c.ParityBroke,
+		why:      run.Error,
 	}
 	if o.State != "" {
 		r.State = o.State
@@ -193,7 +195,7 @@ func New(run result.Run, c compare.Comparisons, o Options) Report {
 		r.Parity = &Parity{Requests: p.Requests, Differences: p.Total, Examples: append([]result.Difference{}, p.Differences...)}
 	}
 	r.addServices(run.Plan, c)
-	r.addPairs(run.Plan)
+	r.addPairs(run.Plan, c.Withheld)
 	r.Headline = r.headline(o)
 	r.Summary = r.summary(o)
 	return r
@@ -272,14 +274,10 @@ func (r *Report) addServices(p plan.Plan, c compare.Comparisons) {
 	r.order = append(r.order, rest...)
 }
 
-// addPairs lists the pairs and says whose gaps compare withheld because answers differ.
-func (r *Report) addPairs(p plan.Plan) {
+// addPairs lists the pairs and says whose gaps compare withheld.
+func (r *Report) addPairs(p plan.Plan, withheld []string) {
 	for _, pair := range p.Pairs {
-		hasGap := slices.ContainsFunc(r.Gaps, func(g Gap) bool { return g.Pair == pair.Name })
-		r.Pairs = append(r.Pairs, Pair{
-			Name: pair.Name, Go: pair.Go, Rust: pair.Rust,
-			Withheld: r.Parity != nil && r.Parity.Differences > 0 && !hasGap,
-		})
+		r.Pairs = append(r.Pairs, Pair{Name: pair.Name, Go: pair.Go, Rust: pair.Rust, Withheld: slices.Contains(withheld, pair.Name)})
 	}
 }
 

@@ -159,7 +159,11 @@ func (r Report) failureSentences() []Text {
 		out = append(out, append(bold(line), plain(": please read the last lines below.")))
 	}
 	if len(r.Failures) == 0 && r.State == result.NotMeasured {
-		out = append(out, say(Span{Text: "Head could not be measured.", Bold: true}))
+		line := say(Span{Text: "Head could not be measured", Bold: true})
+		if r.why != "" {
+			line = append(line, plain(": "), prose(r.why))
+		}
+		out = append(out, append(line, plain(".")))
 	}
 	return out
 }
