@@ -43,6 +43,9 @@ would get: Go regressed, Rust identical.`,
 			}
 			j.repo, j.out, j.config = filepath.Join(dir, "repo"), filepath.Join(dir, "results"), "duet.yml"
 			commits, err := demo.Write(c.Context(), j.repo)
+			if err == nil {
+				err = callerOf(w).takeAll(dir)
+			}
 			if err != nil {
 				os.RemoveAll(dir)
 				return fmt.Errorf("making the demo's repository: %w", err)

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
+
+	"github.com/duet-bench/duet/internal/plan"
 )
 
 // readAtMost reads all of r and refuses more than limit bytes.
@@ -23,20 +26,26 @@ func readAtMost(r io.Reader, limit int64) ([]byte, error) {
 // outFolder is where a command leaves its files.
 type outFolder struct {
 	path  string
-	owner int // -1, or the user who called sudo
+	owner owner
 }
 
 // newOutFolder makes the folder. The default one ignores itself in git.
 func newOutFolder(path string, w world) (outFolder, error) {
-	o := outFolder{path: path, owner: -1}
-	if uid, err := strconv.Atoi(w.getenv("SUDO_UID")); err == nil && os.Geteuid() == 0 && w.getenv(sudoMark) != "" {
-		o.owner = uid
+	o := outFolder{path: path, owner: callerOf(w)}
+	var made []string // by this call
+	for dir := filepath.Clean(path); ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) || dir == filepath.Dir(dir) {
+			break
+		}
+		made = append(made, dir)
 	}
 	if err := os.MkdirAll(path, 0o755); err != nil {
-		return o, fmt.Errorf("making the folder for results: %w", err)
+		return o, plan.Usagef("choose another folder with --out", "making the folder for results: %w", err)
 	}
-	if o.owner >= 0 {
-		_ = os.Lchown(path, o.owner, -1) // best effort: the files themselves are readable by all
+	for _, dir := range made {
+		if err := o.owner.take(dir); err != nil {
+			return o, fmt.Errorf("making the folder for results: %w", err)
+		}
 	}
 	if filepath.Base(path) == defaultOut {
 		if err := o.write(".gitignore", []byte("*\n")); err != nil {
@@ -57,8 +66,8 @@ func (o outFolder) write(name string, text []byte) error {
 	if err == nil {
 		err = f.Chmod(0o644)
 	}
-	if err == nil && o.owner >= 0 {
-		err = f.Chown(o.owner, -1)
+	if err == nil {
+		err = o.owner.take(f.Name())
 	}
 	if err == nil {
 		err = f.Sync()

@@ -41,7 +41,7 @@ others are listed in it. An existing duet.yml is left alone.`,
 			if err != nil {
 				return err
 			}
-			out := outFolder{path: repo, owner: -1}
+			out := outFolder{path: repo, owner: nobody()}
 			if err := out.write("duet.yml", text); err != nil {
 				return err
 			}

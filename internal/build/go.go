@@ -38,7 +38,10 @@ func (w *Workshop) host(ctx context.Context) *goHost {
 	}
 	h := &goHost{}
 	args := append([]string{"env", "-json", "GOVERSION", "GOROOT", "GOPATH", "GOMODCACHE"}, goFetchSettings[:]...)
-	text, err := w.ask(ctx, []string{"GOTOOLCHAIN=local", "GOWORK=off", "GOFLAGS="}, "go", args...)
+	// Go counts its uses in the caller's configuration folder; where Duet was started through sudo that would
+	// leave root's files there. The settings the caller keeps in it are read all the same.
+	env := []string{"GOTOOLCHAIN=local", "GOWORK=off", "GOFLAGS=", "GOENV=" + w.goEnvFile(), "XDG_CONFIG_HOME=/dev/null"}
+	text, err := w.ask(ctx, env, "go", args...)
 	if err == nil {
 		err = json.Unmarshal(text, &h.env)
 	}
@@ -49,6 +52,18 @@ func (w *Workshop) host(ctx context.Context) *goHost {
 		w.goHost = h
 	}
 	return h
+}
+
+// goEnvFile is where the caller's `go env -w` settings are.
+func (w *Workshop) goEnvFile() string {
+	if file := w.lookup("GOENV"); file != "" {
+		return file
+	}
+	config := w.lookup("XDG_CONFIG_HOME")
+	if config == "" {
+		config = filepath.Join(w.lookup("HOME"), ".config")
+	}
+	return filepath.Join(config, "go", "env")
 }
 
 // ask runs a program of the caller's PATH as the caller, outside any tree, and returns what it printed.

@@ -52,12 +52,29 @@ func TestOtherGo(t *testing.T) {
 		write(t, filepath.Join(home, "sdk", v), "-- VERSION --\n"+v+"\ntime x\n-- bin/go --\n")
 		check(t, os.Chmod(filepath.Join(home, "sdk", v, "bin", "go"), 0o755))
 	}
-	w := &Workshop{o: Options{Dir: home, Environ: append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME=/dev/null")}} // else go writes its telemetry there
+	w := &Workshop{o: Options{Dir: home, Environ: append(os.Environ(), "HOME="+home)}}
 	for asked, want := range map[string]string{"go1.97": "go1.97.3", "go1.97.4": "go1.98.1", "go1.98.1": "go1.98.1", "go1.99": ""} {
 		root, got := w.otherGo(asked)
 		if got != want || (want != "" && root != filepath.Join(home, "sdk", want)) {
 			t.Errorf("%s: got %s in %q, want %s", asked, got, root, want)
 		}
+	}
+}
+
+// The caller's own Go settings count, and asking for them leaves nothing in the caller's HOME.
+func TestCallersGoSettings(t *testing.T) {
+	home := t.TempDir()
+	write(t, home, "-- .config/go/env --\nGOPRIVATE=example.com/ours\n")
+	w := &Workshop{o: Options{Dir: t.TempDir(), Environ: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home}}}
+	h := w.host(t.Context())
+	check(t, h.err)
+	if got := h.env["GOPRIVATE"]; got != "example.com/ours" {
+		t.Errorf("GOPRIVATE: got %q, want the caller's own setting", got)
+	}
+	left, err := os.ReadDir(filepath.Join(home, ".config", "go"))
+	check(t, err)
+	if len(left) != 1 {
+		t.Errorf("left in the caller's configuration: %v, want its own env file alone", left)
 	}
 }
 
