@@ -8,6 +8,8 @@ import (
 
 	"github.com/sethvargo/go-githubactions"
 	"golang.org/x/term"
+
+	"github.com/duet-bench/duet/internal/sandbox"
 )
 
 // progress says what a run is doing: a live line on a terminal, log groups and plain lines elsewhere,
@@ -58,7 +60,7 @@ func (p *progress) Begin(step string) {
 
 // Update says what is being done right now.
 func (p *progress) Update(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
+	text := sandbox.Sanitize(fmt.Sprintf(format, args...)) // it may quote what a service said
 	if p.live {
 		fmt.Fprintf(p.w, "\r\x1b[K%s  %s: %s", p.clock(), p.step, clip(text, 70))
 		p.dirty = true
@@ -73,7 +75,7 @@ func (p *progress) Update(format string, args ...any) {
 // Note says something worth a line of its own.
 func (p *progress) Note(format string, args ...any) {
 	p.clear()
-	fmt.Fprintf(p.w, "%s    %s\n", p.clock(), fmt.Sprintf(format, args...))
+	fmt.Fprintf(p.w, "%s    %s\n", p.clock(), sandbox.Sanitize(fmt.Sprintf(format, args...)))
 }
 
 // End leaves a clean line behind.

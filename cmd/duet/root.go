@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/duet-bench/duet/internal/plan"
+	"github.com/duet-bench/duet/internal/sandbox"
 )
 
 // version is set at release; a build from source says the module's version instead.
@@ -35,7 +36,7 @@ func run(w world) exitStatus {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
-		fmt.Fprintf(w.stderr, "duet: %s\n", err)
+		fmt.Fprintf(w.stderr, "duet: %s\n", sandbox.Harmless(err.Error())) // it may quote what a service said
 	}
 	return statusOf(err)
 }

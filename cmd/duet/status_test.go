@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"strings"
 	"testing"
 
 	"github.com/duet-bench/duet/internal/plan"
@@ -44,4 +46,25 @@ func TestMeasuredError(t *testing.T) {
 		"go@head could not be measured: building: y")
 	check("a full disk", result.Run{State: result.NotMeasured, Error: "no space left"}, "no space left")
 	check("nothing changed", result.Run{State: result.NothingChanged}, "")
+}
+
+// What a service or a build says never reaches the log as a command of the CI runner's.
+func TestNoCommandReachesTheLog(t *testing.T) {
+	for _, hostile := range []string{"::error::x", "a\n::error::x", "a ##[error]x", "\r::set-output name=a::b", "\x1b]0;x\x07::add-mask::e", ":::error::x"} {
+		var stderr strings.Builder
+		w := world{args: []string{"compare", hostile}, getenv: func(string) string { return "" }, stdout: io.Discard, stderr: &stderr}
+		if got := run(w); got != exitUsage {
+			t.Errorf("%q: status %d", hostile, got)
+		}
+		p := newProgress(w)
+		p.Begin("parity")
+		p.Update("%s", hostile)
+		p.Note("%s", hostile)
+		p.End()
+		for line := range strings.Lines(stderr.String()) {
+			if strings.HasPrefix(strings.TrimSpace(line), "::") || strings.Contains(line, "##[") || strings.ContainsAny(line, "\r\x1b") {
+				t.Errorf("%q: the log holds %q", hostile, line)
+			}
+		}
+	}
 }

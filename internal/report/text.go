@@ -118,7 +118,8 @@ func hasLongHex(s string) bool {
 }
 
 // clean makes untrusted text one harmless line of at most limit runes: no control, format (bidi, zero-width),
-// filler or separator characters, and no opening of an HTML comment.
+// filler or separator characters, no opening of an HTML comment, and nothing that a CI runner takes for a command:
+// "##[" anywhere, "::" where a wrapped line may start.
 func clean(s string, limit int) string {
 	var b strings.Builder
 	n := 0
@@ -136,7 +137,11 @@ func clean(s string, limit int) string {
 		b.WriteRune(r)
 		n++
 	}
-	return strings.ReplaceAll(b.String(), "<!--", "<! --")
+	text := strings.NewReplacer("<!--", "<! --", "##[", "## [").Replace(b.String())
+	for strings.HasPrefix(text, "::") || strings.Contains(text, " ::") {
+		text = strings.TrimPrefix(strings.ReplaceAll(" "+text, " ::", " : :"), " ")
+	}
+	return text
 }
 
 // Cell shows untrusted text inside a Markdown table: sanitised, capped, in a code span that it cannot leave.

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"math"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -13,7 +14,18 @@ const (
 
 // Sanitize makes one line of foreign output fit to be quoted: no control characters, escape sequences or
 // invisible runes, at most 300 runes, and nothing a CI runner takes for a command ("::", "##[").
-func Sanitize(line string) string {
+func Sanitize(line string) string { return sanitize(line, lineRunes) }
+
+// Harmless is text, perhaps of several lines, in which each line is sanitised and none is cut.
+func Harmless(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = sanitize(line, math.MaxInt)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func sanitize(line string, most int) string {
 	var out strings.Builder
 	n := 0
 	var last [2]rune
@@ -35,7 +47,7 @@ func Sanitize(line string) string {
 		case invisible(r):
 			continue
 		}
-		if n >= lineRunes-2 { // room for a space and the mark
+		if n >= most-2 { // room for a space and the mark
 			put('…')
 			break
 		}
