@@ -14,9 +14,6 @@ import (
 	"github.com/duet-bench/duet/internal/result"
 )
 
-// runLimit is the most run.json may be.
-const runLimit = 8 << 20
-
 func compareCommand(w world) *cobra.Command {
 	var format, out, failOn string
 	c := &cobra.Command{
@@ -62,7 +59,7 @@ func readRun(path string) (result.Run, error) {
 		return result.Run{}, plan.Usagef("`duet run` or `duet measure` leaves one", "%w", err)
 	}
 	defer f.Close()
-	text, err := readAtMost(f, runLimit)
+	text, err := readAtMost(f, result.MaxBytes)
 	if err != nil {
 		return result.Run{}, plan.Usagef("", "reading %s: %w", path, err)
 	}

@@ -67,9 +67,10 @@ func (t *tally) stage(offered float64) (stage result.Stage, example string) {
 	stage = result.Stage{
 		Requests: s.requests, Errors: s.errors, Seconds: s.elapsed.Seconds(), CPUSeconds: s.cpu.Seconds(),
 		Offered: offered, Achieved: perSecond(s.requests, s.elapsed),
-		Latency: s.recorder.Latency, Service: s.recorder.Service, Slices: s.slices, Dropped: t.causes,
+		Latency: s.recorder.Latency, Slices: s.slices, Dropped: t.causes,
 	}
 	if offered > 0 {
+		stage.Service = s.recorder.Service
 		stage.Achieved = perSecond(s.requests, s.sending)
 	}
 	stage.LatenessP99, _ = s.recorder.Lateness.At(99)

@@ -20,6 +20,9 @@ const (
 	perSlice     = 20 // requests a slice must hold
 
 	confirmRounds = 7
+
+	// maxTrials keeps run.json within its 8 MiB: a trial takes 1.3 kB without what is there to be looked at alone.
+	maxTrials = 5500
 )
 
 // looks are the rounds after which screening may end (METHOD.md section 2).
@@ -37,7 +40,7 @@ func (p *Plan) fit() {
 	for {
 		for n := len(all); n > 0; n-- {
 			trial := p.trial(all[n-1])
-			if trial < minWindow && (n > 1 || len(p.Workloads) > 1) {
+			if (trial < minWindow || p.trials(all[n-1]) > maxTrials) && (n > 1 || len(p.Workloads) > 1) {
 				continue
 			}
 			if trial < minWindow {
@@ -50,8 +53,11 @@ func (p *Plan) fit() {
 		}
 		last := len(p.Workloads) - 1
 		left := p.Workloads[last].Name
-		p.Workloads = p.Workloads[:last]
 		reason := fmt.Sprintf("the budget of %s has no room for %d rounds of %s", strictyaml.Short(p.Budget), all[0], strictyaml.Short(minWindow))
+		if p.trial(all[0]) >= minWindow {
+			reason = fmt.Sprintf("a run has room for %d trials, and so many workloads of %d services at both sides need more", maxTrials, len(p.ServiceNames()))
+		}
+		p.Workloads = p.Workloads[:last]
 		p.Dropped = append([]Dropped{{Workload: left, Reason: reason}}, p.Dropped...)
 		p.Warnings = append(p.Warnings, fmt.Sprintf("workload %s is left out: %s", left, reason))
 	}
@@ -64,6 +70,11 @@ func (p *Plan) anyBase() bool {
 		}
 	}
 	return false
+}
+
+// trials are those of screening and of a confirmation of everything.
+func (p *Plan) trials(rounds int) int {
+	return len(p.Workloads) * len(p.Services) * (rounds + p.Rounds.Confirm)
 }
 
 // trial is the measuring time of one variant in one round.

@@ -281,3 +281,24 @@ func TestPlanSurvivesJSON(t *testing.T) {
 		t.Error("the order changed on the way through JSON")
 	}
 }
+
+// However large the budget, a run has no more trials than run.json has room for.
+func TestTrialsAreBounded(t *testing.T) {
+	p := Plan{Base: &Commit{}, Services: map[Variant]Service{}, Budget: MaxBudget}
+	for i := range maxServices {
+		for _, side := range []Side{Base, Head} {
+			p.Services[Variant{fmt.Sprintf("s%d", i), side}] = Service{}
+		}
+	}
+	for i := range maxWorkloads {
+		p.Workloads = append(p.Workloads, workload.Workload{Name: fmt.Sprintf("w%d", i)})
+	}
+	p.fit()
+	looks := p.Rounds.Looks
+	if n := p.trials(looks[len(looks)-1]); n > maxTrials || len(p.Workloads) != 12 || len(p.Dropped) != 8 {
+		t.Errorf("got %d trials of %d workloads, %d left out, want at most %d", n, len(p.Workloads), len(p.Dropped), maxTrials)
+	}
+	if why := p.Dropped[0].Reason; !strings.Contains(why, "5500 trials") {
+		t.Errorf("left out because %q", why)
+	}
+}

@@ -6,18 +6,58 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+
+	"github.com/duet-bench/duet/internal/plan"
 )
 
 // maxDepth bounds the nesting of a run.json; a real one has nine levels.
 const maxDepth = 32
 
-// Encode writes a run as run.json: one line an element, so that two runs can be diffed.
-func Encode(r Run) ([]byte, error) {
+// MaxBytes is the most a run.json may be.
+const MaxBytes = 8 << 20
+
+// Encode writes a run as run.json: one line an element, so that two runs can be diffed. What is there to be looked
+// at alone gives way, said, where the file would be larger than MaxBytes; no verdict stands on it.
+func Encode(r Run) ([]byte, error) { return encodeWithin(r, MaxBytes) }
+
+func encodeWithin(r Run, limit int) ([]byte, error) {
+	text, err := encode(r, " ")
+	if err != nil || len(text) <= limit {
+		return text, err
+	}
+	r.Trials, r.Warnings = slices.Clone(r.Trials), slices.Clone(r.Warnings)
+	for _, rung := range []struct {
+		what   string
+		indent string
+		drop   func(*Trial)
+	}{
+		{"the memory curves of most rounds", " ", func(t *Trial) {
+			if t.Round > 1 || t.Phase != plan.Screen {
+				t.Memory.Curve = nil
+			}
+		}},
+		{"the histograms of service time", " ", func(t *Trial) { t.Open.Service, t.Closed.Service = Histogram{}, Histogram{} }},
+		{"the latencies of the closed loop", " ", func(t *Trial) { t.Closed.Latency = Histogram{} }},
+		{"all memory curves, and indentation", "", func(t *Trial) { t.Memory.Curve = nil }},
+	} {
+		for i := range r.Trials {
+			rung.drop(&r.Trials[i])
+		}
+		r.Warnings = append(r.Warnings, "run.json would be too large, so it leaves out "+rung.what)
+		if text, err = encode(r, rung.indent); err != nil || len(text) <= limit {
+			return text, err
+		}
+	}
+	return nil, fmt.Errorf("encoding run.json: it would be %d bytes and may be %d: measure fewer workloads or services at once", len(text), limit)
+}
+
+func encode(r Run, indent string) ([]byte, error) {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", " ")
+	encoder.SetIndent("", indent)
 	if err := encoder.Encode(r); err != nil {
 		return nil, fmt.Errorf("encoding run.json: %w", err)
 	}

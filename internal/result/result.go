@@ -128,7 +128,7 @@ type Stage struct {
 	Offered     float64        `json:"offered"`        // requests due a second; 0 in a closed loop
 	Achieved    float64        `json:"achieved"`       // requests answered a second
 	Latency     Histogram      `json:"latency"`        // from the intended start (open) or from the send (closed)
-	Service     Histogram      `json:"service"`        // from the actual send
+	Service     Histogram      `json:"service"`        // from the actual send; empty in a closed loop, where it is Latency
 	LatenessP99 float64        `json:"lateness_p99_s"` // how late sends left the client
 	Slices      int            `json:"slices"`
 	Dropped     map[string]int `json:"dropped,omitempty"` // slices dropped with their block, by outside cause

@@ -39,6 +39,8 @@ const (
 	greetEvery = 500 * time.Millisecond
 	// portTries is how often another port is chosen when somebody takes it first.
 	portTries = 3
+	// fileSizeLimit is how many bytes a service may write into one file: a disk should not be filled by a log.
+	fileSizeLimit = 4 << 30
 	// stopGrace is how long a service may take over SIGTERM.
 	stopGrace = 500 * time.Millisecond
 )
@@ -114,7 +116,7 @@ func (s *Service) command() sandbox.Command {
 		env["PORT"] = strconv.Itoa(s.port)
 		env["ADDR"] = "127.0.0.1:" + strconv.Itoa(s.port)
 	}
-	c := sandbox.Command{Argv: argv, Dir: spec.WorkDir, Env: env, Log: spec.Log, CPUs: spec.CPUs, Binds: spec.Binds}
+	c := sandbox.Command{Argv: argv, Dir: spec.WorkDir, Env: env, Log: spec.Log, CPUs: spec.CPUs, Binds: spec.Binds, FileSize: fileSizeLimit}
 	if c.Dir == "" {
 		c.Dir = filepath.Dir(spec.Binary)
 	}
