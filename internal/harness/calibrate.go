@@ -23,6 +23,7 @@ const (
 // variant's capacity. A head that could not carry it lowers the rate for all, said, so that it is measured
 // instead of being drowned.
 func (s *session) calibrate(ctx context.Context, name string) error {
+	s.o.Progress.Begin("measure")
 	w := s.workload(name)
 	found := result.OfferedRate{Workload: name, PerSecond: w.Rate.PerSecond, Capacity: map[plan.Variant]float64{}}
 	if w.Rate.PerSecond == 0 {

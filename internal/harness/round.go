@@ -25,6 +25,7 @@ const spareRounds = 4
 // start or does not survive spoils its own trial alone.
 func (s *session) round(ctx context.Context, step plan.Step) error {
 	w := s.workload(step.Workload)
+	s.o.Progress.Begin("measure")
 	s.o.Progress.Update("%s · %s round %d of %d", w.Name, step.Phase, step.Round, s.roundsAtMost(step.Phase))
 	before := len(s.run.Trials)
 	step.Start = s.present(step.Start, w.Name)

@@ -328,6 +328,9 @@ func (r *pairReader) resolve(services []Service) ([]Pair, error) {
 			lang Lang
 			name string
 		}{{Go, p.Go}, {Rust, p.Rust}} {
+			if len(names[half.lang]) == 0 {
+				return nil, r.places[i].Errorf("pair %q: no %s service %q: no service has `lang: %s`", p.Name, half.lang, half.name, half.lang)
+			}
 			if !slices.Contains(names[half.lang], half.name) {
 				return nil, r.places[i].Errorf("pair %q: no %s service %q: expected one of %q", p.Name, half.lang, half.name, names[half.lang])
 			}

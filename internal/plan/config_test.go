@@ -163,6 +163,7 @@ func documents() []struct{ text, err, beyond string } {
 		{text: "services: [{lang: go}, {lang: go}]", err: `1:25: service "go": another service is called so`, beyond: semantic},
 		{text: two + "pairs: [{go: go}]", err: `4:10: missing key "rust"`},
 		{text: two + "pairs: [{go: rust, rust: go}]", err: `4:10: pair "rust-go": no go service "rust": expected one of ["go"]`, beyond: semantic},
+		{text: "services: [{lang: go}]\n" + "pairs: [{go: go, rust: rust}]", err: "2:10: pair \"go-rust\": no rust service \"rust\": no service has `lang: rust`", beyond: semantic},
 		{text: two + "workloads: []", err: "4:12: workloads has 0 items: expected 1 to 20"},
 		{text: two + "workloads: [health, health]", err: `4:21: workloads[1] "health": expected each one once`},
 		{text: two + "workloads: [../x.yaml]", err: `4:13: workloads[0] "../x.yaml": expected a name (1 to 40 of a-z, 0-9 and -) or a path below the repository such as ./bench/mine.yaml`},
