@@ -47,10 +47,13 @@ func (o outside) cause(now time.Time, services time.Duration) string {
 	return d.cause()
 }
 
+// clockGap is the one cause that no stage gets over: what was timed across it is wrong, not noisy.
+const clockGap = "clock gap"
+
 // disturbance is what a block saw from outside.
 type disturbance struct {
 	monotonic, wall time.Duration // how long it took, by either clock
-	steal           time.Duration // taken by the hypervisor, all cores
+	steal           time.Duration // taken by the hypervisor, of our cores
 	foreign         time.Duration // had by other processes on our cores
 }
 
@@ -59,7 +62,7 @@ type disturbance struct {
 func (d disturbance) cause() string {
 	switch {
 	case (d.wall - d.monotonic).Abs() > clockGapLimit:
-		return "clock gap"
+		return clockGap
 	case d.steal > tick && d.steal.Seconds() > stealLimit*d.monotonic.Seconds():
 		return "stolen time"
 	case d.foreign > 2*tick && d.foreign.Seconds() > foreignLimit*d.monotonic.Seconds():
@@ -73,15 +76,17 @@ func procStat() []byte {
 	return text
 }
 
-// coreTimes is what /proc/stat says of some cores: time stolen from all of them, and busy time of the watched.
+// coreTimes is what /proc/stat says of the watched cores; where none are, of time stolen from all of them.
 type coreTimes struct{ steal, busy time.Duration }
 
 func readCores(stat []byte, watch []int) coreTimes {
 	var t coreTimes
 	for line := range bytes.Lines(stat) {
 		name, rest, _ := strings.Cut(strings.TrimSpace(string(line)), " ")
-		if name == "cpu" {
+		if name == "cpu" && len(watch) == 0 {
 			t.steal = columns(rest, "steal")
+		}
+		if name == "cpu" {
 			continue
 		}
 		number, ok := strings.CutPrefix(name, "cpu")
@@ -90,6 +95,7 @@ func readCores(stat []byte, watch []int) coreTimes {
 		}
 		if cpu, err := strconv.Atoi(number); err == nil && slices.Contains(watch, cpu) {
 			t.busy += columns(rest, "user", "nice", "system", "irq", "softirq")
+			t.steal += columns(rest, "steal")
 		}
 	}
 	return t

@@ -36,7 +36,7 @@ func TestReadCores(t *testing.T) {
 		}
 	}
 	check(nil, 7, 0)
-	check([]int{1}, 7, 60)
+	check([]int{1}, 4, 60)
 	check([]int{0, 1}, 7, 153)
 	if got := readCores([]byte("garbage"), []int{0}); got != (coreTimes{}) {
 		t.Errorf("garbage: got %+v, want nothing", got)

@@ -3,6 +3,7 @@ package harness
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/duet-bench/duet/internal/parity"
 	"github.com/duet-bench/duet/internal/plan"
@@ -19,7 +20,8 @@ type transcript []exchange
 const differencesEach = 3
 
 // parity asks all variants the same requests of every workload and compares the answers: the two languages at
-// each side, and head against base of each service. It comes before any load.
+// each side, and head against base of each service. It comes before any load. Where answers differ, all are asked
+// a second time, and what differs both times counts: a time of day in a body may agree or differ by chance.
 func (s *session) parity(ctx context.Context) error {
 	if err := s.leave(ctx); err != nil {
 		return err
@@ -27,34 +29,99 @@ func (s *session) parity(ctx context.Context) error {
 	s.o.Progress.Begin("parity")
 	found := &result.ParityResult{Differences: []result.Difference{}}
 	for _, w := range s.run.Plan.Workloads {
-		answers := map[plan.Variant]transcript{}
-		for _, variant := range s.present(s.live(), w.Name) {
-			s.o.Progress.Update("%s · answers of %s", w.Name, variant)
-			got, failed := s.converse(ctx, w, variant)
-			if err := s.over(ctx); err != nil {
-				return err
-			}
-			if failed != nil {
-				s.giveUp(variant, w.Name, *failed)
-				continue
-			}
-			answers[variant] = got
+		first, err := s.transcripts(ctx, w)
+		if err != nil {
+			return err
 		}
-		for name := range s.progress.Identical { // one binary: what head answers, base does
-			answers[plan.Variant{Service: name, Side: plan.Base}] = answers[plan.Variant{Service: name, Side: plan.Head}]
+		differences, requests := s.differences(w.Name, first)
+		found.Requests += requests
+		if len(differences) == 0 {
+			continue
 		}
-		for _, two := range s.comparable() {
-			a, b := answers[two[0]], answers[two[1]]
-			if a != nil && b != nil {
-				compareTranscripts(found, w.Name, two, a, b, s.run.Plan.Parity.Ignore)
-			}
+		second, err := s.transcripts(ctx, w)
+		if err != nil {
+			return err
 		}
+		again, _ := s.differences(w.Name, second)
+		record(found, bothTimes(differences, again))
 	}
 	if found.Requests > 0 {
 		s.run.Parity = found
 	}
 	s.progress.ParityDone = true
 	return nil
+}
+
+// transcripts asks every variant that is measured one workload's first requests.
+func (s *session) transcripts(ctx context.Context, w workload.Workload) (map[plan.Variant]transcript, error) {
+	answers := map[plan.Variant]transcript{}
+	for _, variant := range s.present(s.live(), w.Name) {
+		s.o.Progress.Update("%s · answers of %s", w.Name, variant)
+		got, failed := s.converse(ctx, w, variant)
+		if err := s.over(ctx); err != nil {
+			return nil, err
+		}
+		if failed != nil {
+			s.giveUp(variant, w.Name, *failed)
+			continue
+		}
+		answers[variant] = got
+	}
+	for name := range s.progress.Identical { // one binary: what head answers, base does
+		answers[plan.Variant{Service: name, Side: plan.Base}] = answers[plan.Variant{Service: name, Side: plan.Head}]
+	}
+	return answers, nil
+}
+
+// difference is one way in which two variants answered one request differently.
+type difference struct {
+	at    int // the request's place among a workload's
+	found result.Difference
+}
+
+// differences compares all transcripts that should agree, in order, and counts the requests compared.
+func (s *session) differences(workload string, answers map[plan.Variant]transcript) (all []difference, requests int) {
+	for _, two := range s.comparable() {
+		a, b := answers[two[0]], answers[two[1]]
+		for i := range min(len(a), len(b)) {
+			requests++
+			for _, finding := range parity.Compare(a[i].answer, b[i].answer, s.run.Plan.Parity.Ignore) {
+				all = append(all, difference{at: i, found: result.Difference{
+					A: two[0], B: two[1], Workload: workload, Request: a[i].message.Method + " " + a[i].message.Path,
+					What: finding.What, Diff: finding.Diff,
+				}})
+			}
+		}
+	}
+	return all, requests
+}
+
+// bothTimes keeps the differences that were found the second time as well.
+func bothTimes(first, second []difference) []difference {
+	type key struct {
+		a, b plan.Variant
+		at   int
+		what string
+	}
+	seen := map[key]bool{}
+	for _, d := range second {
+		seen[key{d.found.A, d.found.B, d.at, d.found.What}] = true
+	}
+	return slices.DeleteFunc(slices.Clone(first), func(d difference) bool {
+		return !seen[key{d.found.A, d.found.B, d.at, d.found.What}]
+	})
+}
+
+// record counts the differences of one workload and keeps a few of each two variants'.
+func record(found *result.ParityResult, differences []difference) {
+	kept := map[[2]plan.Variant]int{}
+	for _, d := range differences {
+		found.Total++
+		two := [2]plan.Variant{d.found.A, d.found.B}
+		if kept[two]++; kept[two] <= differencesEach && len(found.Differences) < result.MaxDifferences {
+			found.Differences = append(found.Differences, d.found)
+		}
+	}
 }
 
 // comparable are the pairs of variants whose answers should be the same.
@@ -111,20 +178,4 @@ func (s *session) askAll(ctx context.Context, t *turn, w workload.Workload, v pl
 		got = append(got, exchange{m, answer})
 	}
 	return got, nil
-}
-
-func compareTranscripts(found *result.ParityResult, workload string, two [2]plan.Variant, a, b transcript, ignore []string) {
-	kept := 0
-	for i := range min(len(a), len(b)) {
-		found.Requests++
-		for _, finding := range parity.Compare(a[i].answer, b[i].answer, ignore) {
-			found.Total++
-			if kept++; kept <= differencesEach && len(found.Differences) < result.MaxDifferences {
-				found.Differences = append(found.Differences, result.Difference{
-					A: two[0], B: two[1], Workload: workload, Request: a[i].message.Method + " " + a[i].message.Path,
-					What: finding.What, Diff: finding.Diff,
-				})
-			}
-		}
-	}
 }

@@ -1,13 +1,15 @@
 package harness
 
 import (
+	"maps"
 	"time"
 
 	"github.com/duet-bench/duet/internal/load"
 	"github.com/duet-bench/duet/internal/result"
 )
 
-// tally sums a stage of one trial, slice by slice. Slices whose block suffered from outside are held apart; they
+// tally sums a stage of one trial, slice by slice. Slices whose block suffered from outside are held apart; all but
+// those that a clock gap hit
 // come back where most of the stage suffered: then that is what the machine is like, nothing would be left, and
 // the noise is told by the figures themselves.
 type tally struct {
@@ -40,6 +42,9 @@ func (t *tally) add(s sliceDone, cause string) {
 	to := &t.sum
 	if cause != "" {
 		to = &t.held
+		if cause == clockGap {
+			to = &sums{} // for good
+		}
 		if t.causes == nil {
 			t.causes = map[string]int{}
 		}
@@ -61,7 +66,8 @@ func (t *tally) add(s sliceDone, cause string) {
 func (t *tally) stage(offered float64) (stage result.Stage, example string) {
 	if t.held.slices > t.sum.slices {
 		t.sum.merge(&t.held)
-		t.held, t.causes = sums{}, nil
+		t.held = sums{}
+		maps.DeleteFunc(t.causes, func(cause string, _ int) bool { return cause != clockGap })
 	}
 	s := &t.sum
 	stage = result.Stage{

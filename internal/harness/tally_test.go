@@ -42,6 +42,19 @@ func TestTally(t *testing.T) {
 	}
 }
 
+func TestClockGapsStayDropped(t *testing.T) {
+	var gaps tally
+	gaps.add(tenRequests(time.Millisecond), "")
+	for range 3 {
+		gaps.add(tenRequests(time.Millisecond), clockGap)
+		gaps.add(tenRequests(time.Millisecond), "stolen time")
+	}
+	stage, _ := gaps.stage(100)
+	if stage.Slices != 4 || stage.Dropped[clockGap] != 3 || len(stage.Dropped) != 1 {
+		t.Errorf("got %d slices and %v dropped, want the 3 of stolen time back and the 3 of clock gaps not", stage.Slices, stage.Dropped)
+	}
+}
+
 func TestTallyTellsWhenTheRateWasNotReached(t *testing.T) {
 	var late tally
 	s := tenRequests(time.Millisecond)

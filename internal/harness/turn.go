@@ -23,6 +23,8 @@ const (
 	memoryEvery = 50 * time.Millisecond
 	// curvePoints is the most a trial keeps of its memory over time.
 	curvePoints = 120
+	// deathNotice is how long after a broken connection a process may take to be seen dead.
+	deathNotice = 250 * time.Millisecond
 	// achievedLeast is the share of the offered rate a trial must reach.
 	achievedLeast = 0.9
 )
@@ -181,8 +183,10 @@ func (t *turn) crashed(err error) error {
 	if t.service == nil {
 		return err
 	}
-	if dead := t.service.Alive(); dead != nil {
-		return dead
+	for began := time.Now(); time.Since(began) < deathNotice; time.Sleep(deathNotice / 50) {
+		if dead := t.service.Alive(); dead != nil {
+			return dead
+		}
 	}
 	return err
 }
