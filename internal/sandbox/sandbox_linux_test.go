@@ -316,7 +316,8 @@ func TestChildDiesWithDuet(t *testing.T) {
 		return !ok || e.zombie
 	})
 	var status syscall.WaitStatus
-	// It may have gone to another reaper; where it came here, its status tells what ended it.
+	// The signal comes when the host's thread dies: then another thread of the dying host, still waiting in the
+	// kernel, may collect the child. Where it came here instead, its status tells what ended it.
 	got, err := syscall.Wait4(pid, &status, 0, nil)
 	if err != nil && err != syscall.ECHILD || err == nil && (got != pid || status.Signal() != syscall.SIGKILL) {
 		t.Errorf("the orphan: got %d %v %v, want it killed", got, err, status)
