@@ -24,6 +24,10 @@ type Options struct {
 	Attempt  int
 	PassEnv  func(name string) (string, bool) // looks a pass_env name up; nil passes nothing
 	Settle   func(*result.Run) []plan.Row     // compare.Settle: the harness itself has no opinions
+	// Next decides the next step; nil: plan.Next. The self-test has an order of its own.
+	Next func(plan.Plan, plan.Progress) plan.Step
+	// Observe hears of every round right after it was recorded, with the trials and costs it brought; nil: nobody does.
+	Observe func(trials []result.Trial, costs []result.Cost)
 	Progress Progress
 }
 
@@ -83,7 +87,7 @@ func (s *session) walk(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		step := plan.Next(s.run.Plan, s.progress)
+		step := s.o.Next(s.run.Plan, s.progress)
 		s.clock.begin(string(step.Kind))
 		var err error
 		switch step.Kind {

@@ -47,6 +47,12 @@ type session struct {
 
 // newSession makes the temporary folder and exports both trees, before any of their code runs.
 func newSession(ctx context.Context, run *result.Run, o Options) (*session, error) {
+	if o.Next == nil {
+		o.Next = plan.Next
+	}
+	if o.Observe == nil {
+		o.Observe = func([]result.Trial, []result.Cost) {}
+	}
 	if !Supported() {
 		return nil, fmt.Errorf("%w, and this is %s/%s; plan, compare and init work here", ErrUnsupported, run.Machine.OS, run.Machine.Arch)
 	}

@@ -152,6 +152,11 @@ type Policy struct {
 type Rounds struct {
 	Looks   []int `json:"looks"`   // rounds after which Settle is asked: 7, 11, 15, cut to what the budget allows
 	Confirm int   `json:"confirm"` // fresh rounds for suspects
+	// CountLooks, CountConfirm and CountCap are the same for callgrind rounds, which have a time of their own outside
+	// the budget: CountCap for screening and as much again for confirmation. 0: the instructions pass is off.
+	CountLooks   []int         `json:"count_looks,omitempty"`
+	CountConfirm int           `json:"count_confirm,omitempty"`
+	CountCap     time.Duration `json:"count_cap_ns,omitempty"`
 }
 
 // Window is how one trial's measuring time is spent.

@@ -17,6 +17,7 @@ const (
 	StepBuild     StepKind = "build"     // one variant
 	StepParity    StepKind = "parity"    // all variants, all workloads
 	StepCalibrate StepKind = "calibrate" // one workload: find the offered rate
+	StepCount     StepKind = "count"     // a callgrind round: fresh processes that serve all workloads in successive windows
 	StepRound     StepKind = "round"     // one workload, all its live variants
 	StepDone      StepKind = "done"
 )
@@ -26,9 +27,11 @@ type Step struct {
 	Kind     StepKind
 	Variant  Variant   // build
 	Workload string    // calibrate, round
-	Phase    Phase     // round
-	Round    int       // round: from 1 within its phase
-	Start    []Variant // round: the order in which variants are started
+	Phase    Phase     // count, round
+	Round    int       // count, round: from 1 within its phase
+	Start    []Variant // count, round: the order in which variants are started
+	// Windows are a callgrind round's workloads, in the order in which each process serves them.
+	Windows []string
 	// Open and Closed are the blocks of the two stages: each is one turn through all variants.
 	// Over a stage each variant follows each other one equally often, as far as the number of blocks allows.
 	Open, Closed [][]Variant
@@ -45,6 +48,8 @@ type Progress struct {
 	ParityDone bool                     //
 	Calibrated map[string]bool          // by workload
 	Rounds     map[string]map[Phase]int // rounds done, by workload
+	Counted    map[Phase]int            // callgrind rounds done
+	CountOver  map[Phase]string         // why no more callgrind rounds of a phase are made: the time cap, no valgrind
 	Rows       []Row                    // as the last Settle left them
 	Stopped    map[string]string        // workloads given up, and why
 }
@@ -54,8 +59,18 @@ type Row struct {
 	Service  string
 	Workload string // empty for build metrics
 	Metric   string
+	Pass     Pass
 	State    RowState
 }
+
+// Pass is a way of running the same requests: it says which rounds can settle a row.
+type Pass string
+
+// The passes. Timing runs the unmodified build at full speed; Instructions runs it under callgrind.
+const (
+	Timing       Pass = ""
+	Instructions Pass = "instructions"
+)
 
 // RowState is where a row stands after a look.
 type RowState string

@@ -9,7 +9,7 @@ const (
 	Higher
 )
 
-// Metric is a named measured quantity. Read yields a trial's figure, ok false where it has none.
+// Metric is a named measured quantity. Exactly one of Read, Count and Fact is set.
 type Metric struct {
 	Name   string // in run.json, report.json and duet.yml's margins
 	Label  string // in reports
@@ -19,10 +19,30 @@ type Metric struct {
 	Margin float64 // default, a share: 0.02 is 2 %
 	// MinRequests is how many requests of a variant, over all rounds, the figure needs to be judged.
 	MinRequests int64
-	Read        func(Trial) (value float64, ok bool)
-	// Fact is set instead of Read for figures with one exact value a variant, compared with the margin directly.
+	// Resolution is the finest ratio that the figure is read to: rounds can agree exactly by rounding, and an effect's
+	// standard deviation counts as at least this. 0: DefaultResolution.
+	Resolution float64
+	// Read yields a trial's figure (timing pass), ok false where it has none.
+	Read func(Trial) (value float64, ok bool)
+	// Count yields the figure of one window of the instructions pass.
+	Count func(Cost) (value float64, ok bool)
+	// Fact yields a figure with one exact value a variant, compared with the margin directly.
 	Fact func(Build) (value float64, ok bool)
 }
+
+// DefaultResolution is one step of a three-figure latency histogram.
+const DefaultResolution = 1.0 / 1024
+
+// exactly is the resolution of exact counts: far below every margin, and not zero, so that rounds which agree exactly
+// still have an interval. Between processes even exact counts differ by a request served from a warmer state.
+const exactly = 1e-4
+
+// The rows that say how much work a request is, the judge's first choice first: the first one that was measured counts.
+const (
+	Instructions          = "instructions"           // by hardware counter
+	CallgrindInstructions = "instructions_callgrind" // of the service bucket
+	CPUPerRequest         = "cpu_per_request"
+)
 
 // Metrics is the one table of what Duet measures. Margins: docs/methodology.md.
 func Metrics() []Metric { return metrics }
@@ -38,7 +58,22 @@ func MetricByName(name string) (Metric, bool) {
 }
 
 var metrics = []Metric{
-	{Name: "cpu_per_request", Label: "CPU per request", Unit: "s", Judged: true, Margin: 0.01, Read: func(t Trial) (float64, bool) {
+	{Name: Instructions, Label: "instructions per request", Unit: "instr", Judged: true, Margin: 0.005, Resolution: exactly, Read: func(t Trial) (float64, bool) {
+		return quotient(float64(t.Open.Instructions), float64(t.Open.Requests))
+	}},
+	{Name: CallgrindInstructions, Label: "instructions per request (callgrind)", Unit: "instr", Judged: true, Margin: 0.005, Resolution: exactly, Count: func(c Cost) (float64, bool) {
+		return quotient(float64(c.Buckets[BucketService]), float64(c.Requests))
+	}},
+	{Name: "instructions_total", Label: "instructions, all of the process (callgrind)", Unit: "instr", Resolution: exactly, Count: func(c Cost) (float64, bool) {
+		return quotient(float64(c.Instructions()), float64(c.Requests))
+	}},
+	{Name: "allocations", Label: "allocations per request", Unit: "allocs", Judged: true, Margin: 0.005, Resolution: exactly, Count: func(c Cost) (float64, bool) {
+		return quotient(float64(c.Allocations), float64(c.Requests))
+	}},
+	{Name: "cycles", Label: "cycles per request", Unit: "cycles", Judged: true, Margin: 0.01, Resolution: exactly, Read: func(t Trial) (float64, bool) {
+		return quotient(float64(t.Open.Cycles), float64(t.Open.Requests))
+	}},
+	{Name: CPUPerRequest, Label: "CPU per request", Unit: "s", Judged: true, Margin: 0.01, Read: func(t Trial) (float64, bool) {
 		return quotient(t.Open.CPUSeconds, float64(t.Open.Requests))
 	}},
 	{Name: "p50", Label: "p50", Unit: "s", Judged: true, Margin: 0.02, Read: latencyAt(50)},

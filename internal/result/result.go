@@ -25,6 +25,7 @@ type Run struct {
 	Parity    *ParityResult  `json:"parity,omitempty"`
 	Rates     []OfferedRate  `json:"rates,omitempty"`
 	Trials    []Trial        `json:"trials,omitempty"`
+	Costs     []Cost         `json:"costs,omitempty"` // of the instructions pass
 	Rows      []plan.Row     `json:"rows,omitempty"` // as the last look left them: which rows were confirmed
 	Failures  []Failure      `json:"failures,omitempty"`
 	Error     string         `json:"error,omitempty"` // not measured, and no variant is to blame: a full disk, say
@@ -130,8 +131,46 @@ type Stage struct {
 	Latency     Histogram      `json:"latency"`        // from the intended start (open) or from the send (closed)
 	Service     Histogram      `json:"service"`        // from the actual send; empty in a closed loop, where it is Latency
 	LatenessP99 float64        `json:"lateness_p99_s"` // how late sends left the client
+	// ClientCPUSeconds is what the load generator itself spent, user and kernel, on these slices.
+	ClientCPUSeconds float64 `json:"client_cpu_s,omitempty"`
+	// Instructions and Cycles are those of the service's processes in user mode, by hardware counter; 0: not counted.
+	Instructions int64 `json:"instructions,omitempty"`
+	Cycles       int64 `json:"cycles,omitempty"`
 	Slices      int            `json:"slices"`
 	Dropped     map[string]int `json:"dropped,omitempty"` // slices dropped with their block, by outside cause
+}
+
+// Cost is what one window of the instructions pass counted: one variant under one workload, serving a fixed number of
+// requests under callgrind in one callgrind round. It is work, never time. Invalid is the reason it does not count.
+type Cost struct {
+	Variant  plan.Variant `json:"variant"`
+	Workload string       `json:"workload"`
+	Phase    plan.Phase   `json:"phase"`
+	Round    int          `json:"round"`
+	Invalid  string       `json:"invalid,omitempty"`
+	Requests int64        `json:"requests"`
+	// Buckets split the window's instructions by who spent them (the Bucket constants); they sum to all of the process's.
+	Buckets map[string]int64 `json:"buckets,omitempty"`
+	// Allocations are calls of the runtime's allocation functions, exact; 0: not known.
+	Allocations int64 `json:"allocations,omitempty"`
+}
+
+// The buckets that a Cost's instructions are split into. BucketService is the stable figure: what the service itself
+// does. The others move with the machine: profdiff has the table of symbols.
+const (
+	BucketService   = "service"
+	BucketAllocator = "allocator"
+	BucketCollector = "collector"
+	BucketScheduler = "scheduler" // idling included
+)
+
+// Instructions are all of the window's, over all buckets.
+func (c Cost) Instructions() int64 {
+	var sum int64
+	for _, n := range c.Buckets {
+		sum += n
+	}
+	return sum
 }
 
 // Memory is a trial's memory during the open-loop stage. Zero peaks mean "not read".
