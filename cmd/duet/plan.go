@@ -54,8 +54,8 @@ func printPlan(out io.Writer, p plan.Plan) error {
 		return nil
 	}
 	estimate := plan.Estimates(p)
-	fmt.Fprintf(out, "seed  %d\ntime  about %s: builds %s, measuring %s, confirmation up to %s\n\n", p.Seed,
-		minutes(estimate.Build+estimate.Measure+estimate.Confirm), minutes(estimate.Build), minutes(estimate.Measure), minutes(estimate.Confirm))
+	fmt.Fprintf(out, "seed  %d\ntime  about %s: builds %s, measuring %s, instructions %s, confirmation up to %s\n\n", p.Seed,
+		minutes(estimate.Total()), minutes(estimate.Build), minutes(estimate.Measure), minutes(estimate.Count), minutes(estimate.Confirm))
 	var rows [][]string
 	for i, step := range plan.Steps(p) {
 		what, order := describeStep(step)
@@ -74,6 +74,9 @@ func describeStep(s plan.Step) (what, order string) {
 		return "parity: compare the answers of all variants", ""
 	case plan.StepCalibrate:
 		return s.Workload + ": find the offered rate", ""
+	case plan.StepCount:
+		what = fmt.Sprintf("callgrind: %s round %d", s.Phase, s.Round)
+		return what, fmt.Sprintf("starts %s; windows %s", variants(s.Start), strings.Join(s.Windows, " "))
 	case plan.StepRound:
 		what = fmt.Sprintf("%s: %s round %d", s.Workload, s.Phase, s.Round)
 		return what, fmt.Sprintf("starts %s; %d + %d blocks", variants(s.Start), len(s.Open), len(s.Closed))

@@ -37,7 +37,7 @@ func (r record) gaps(differ disagreement) []Gap {
 // gap pairs the two languages by round; ok is false with fewer than minRounds rounds at head or, for
 // percentiles, too few requests. Without as many rounds of all four variants only head is described.
 func (r record) gap(p plan.Pair, workload string, m result.Metric) (gap Gap, ok bool) {
-	if m.Read == nil {
+	if m.Fact != nil {
 		return Gap{}, false
 	}
 	side := func(s plan.Side) map[mark]float64 {
@@ -65,7 +65,7 @@ func (r record) gap(p plan.Pair, workload string, m result.Metric) (gap Gap, ok 
 			head = append(head, atHead[at])
 		}
 	}
-	if len(head) < minRounds {
+	if len(head) < barOf(m).screen {
 		return Gap{}, false
 	}
 	gap = Gap{Pair: p.Name, Workload: workload, Metric: m.Name}
@@ -94,7 +94,7 @@ func effects(goFigures, rustFigures map[mark]float64) map[mark]float64 {
 // center is a sample's ratio and its 95 % interval. Means throughout, never trimmed: so that the change of the
 // gap is exactly head's gap ÷ base's.
 func center(d []float64) (ratio float64, ci Interval) {
-	e := stats.Estimated(d, stats.Mean, resolution)
+	e := stats.Estimated(d, stats.Mean, result.DefaultResolution)
 	low, high := e.Interval(gapAlpha)
 	return math.Exp(e.Center), Interval{math.Exp(low), math.Exp(high)}
 }

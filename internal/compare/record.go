@@ -27,6 +27,7 @@ type cell struct {
 type record struct {
 	run       *result.Run
 	trials    map[cell]map[mark]*result.Trial
+	costs     map[cell]map[mark]*result.Cost
 	builds    map[plan.Variant]*result.Build
 	identical map[string]bool // by service: inputs are the same at both sides
 }
@@ -35,6 +36,7 @@ func newRecord(run *result.Run) record {
 	r := record{
 		run:       run,
 		trials:    map[cell]map[mark]*result.Trial{},
+		costs:     map[cell]map[mark]*result.Cost{},
 		builds:    map[plan.Variant]*result.Build{},
 		identical: map[string]bool{},
 	}
@@ -53,6 +55,16 @@ func newRecord(run *result.Run) record {
 		}
 		if at := (mark{t.Phase, t.Round}); r.trials[c][at] == nil { // a second trial of a round cannot replace the first
 			r.trials[c][at] = t
+		}
+	}
+	for i := range run.Costs {
+		cost := &run.Costs[i]
+		c := cell{cost.Variant, cost.Workload}
+		if r.costs[c] == nil {
+			r.costs[c] = map[mark]*result.Cost{}
+		}
+		if at := (mark{cost.Phase, cost.Round}); r.costs[c][at] == nil {
+			r.costs[c][at] = cost
 		}
 	}
 	return r
@@ -133,6 +145,14 @@ func (r record) uncompared(service string) string {
 // figures are a metric's values in the valid trials of a variant. What cannot be a measured value is left out.
 func (r record) figures(v plan.Variant, workload string, m result.Metric) map[mark]float64 {
 	found := map[mark]float64{}
+	for at, c := range r.costs[cell{r.source(v), workload}] {
+		if c.Invalid != "" || m.Count == nil {
+			continue
+		}
+		if x, ok := m.Count(*c); ok && stats.Plausible(x) {
+			found[at] = x
+		}
+	}
 	for at, t := range r.trials[cell{r.source(v), workload}] {
 		if t.Invalid != "" || m.Read == nil {
 			continue
@@ -168,6 +188,23 @@ func (r record) dead(v plan.Variant, workload string) (invalid, trials int, reas
 	return invalid, trials, reason
 }
 
+// lost is dead in the pass that a metric comes from.
+func (r record) lost(v plan.Variant, workload string, m result.Metric) (invalid, rounds int, reason string) {
+	if m.Count == nil {
+		return r.dead(v, workload)
+	}
+	all := r.costs[cell{r.source(v), workload}]
+	for _, at := range sortedMarks(all) {
+		rounds++
+		if why := all[at].Invalid; why != "" {
+			if invalid++; reason == "" {
+				reason = why
+			}
+		}
+	}
+	return invalid, rounds, reason
+}
+
 // requests is how many a variant answered in the open-loop stages of its valid trials, and in how many trials.
 func (r record) requests(v plan.Variant, workload string) (requests int64, trials int) {
 	for _, t := range r.trials[cell{r.source(v), workload}] {
@@ -187,9 +224,14 @@ func (r record) margin(m result.Metric) float64 {
 	return m.Margin
 }
 
-// confirmRounds is how many fresh rounds the plan gives to a confirmation; minRounds of them must be valid, so a plan
-// with more can lose some to invalid trials.
-func (r record) confirmRounds() int { return max(minRounds, r.run.Plan.Rounds.Confirm) }
+// confirmRounds is how many fresh rounds the plan gives to a confirmation; the pass's least number of them must be
+// valid, so a plan with more can lose some to invalid trials.
+func (r record) confirmRounds(b bar) int {
+	if b.pass == plan.Instructions {
+		return max(b.confirm, r.run.Plan.Rounds.CountConfirm)
+	}
+	return max(b.confirm, r.run.Plan.Rounds.Confirm)
+}
 
 // leftOut tells of every variant and workload with trials that do not count.
 func (r record) leftOut(services []string) (warnings []string) {

@@ -42,7 +42,7 @@ func Run(run result.Run) Comparisons {
 	differ := r.parity()
 	c.ParityBroke, c.Withheld = differ.broke, differ.unlike
 	c.Gaps = r.gaps(differ)
-	c.Warnings = slices.Concat(r.leftOut(services), differ.warnings, r.onlyAtBase())
+	c.Warnings = slices.Concat(apart(c.Rows), r.leftOut(services), differ.warnings, r.onlyAtBase())
 	return c
 }
 
@@ -67,7 +67,7 @@ func (r record) rows(services []string) []Comparison {
 	for _, service := range services {
 		for _, w := range r.run.Plan.Workloads {
 			for _, m := range result.Metrics() {
-				if m.Read != nil && !r.neverStarted(service, w.Name) {
+				if m.Fact == nil && !r.neverStarted(service, w.Name) && !r.silent(service, w.Name, m) {
 					all = append(all, r.candidate(service, w.Name, m))
 				}
 			}
@@ -116,6 +116,9 @@ func (r record) candidate(service, workload string, m result.Metric) candidate {
 	if c.halt == "" {
 		c.halt = r.tooFewRequests(service, workload, m)
 	}
+	if c.halt == "" {
+		c.halt = r.instead(service, workload, m)
+	}
 	if c.halt != "" {
 		c.row.Why, c.state = c.halt, plan.RowOpen
 		return c
@@ -133,6 +136,26 @@ func (r record) candidate(service, workload string, m result.Metric) candidate {
 		c.row.Why = "every round gave the same ratio: the interval is the resolution of the figures"
 	}
 	return c
+}
+
+// silent is for the rows that would only say of a machine that it has no hardware counters: callgrind's stand instead.
+func (r record) silent(service, workload string, m result.Metric) bool {
+	if m.Name != result.Instructions && m.Name != "cycles" {
+		return false
+	}
+	return len(r.figures(variant(service, plan.Head), workload, m)) == 0 && len(r.figures(variant(service, plan.Base), workload, m)) == 0
+}
+
+// instead is why callgrind's instructions are shown and not judged: the hardware's are.
+func (r record) instead(service, workload string, m result.Metric) string {
+	if m.Name != result.CallgrindInstructions {
+		return ""
+	}
+	hardware, _ := result.MetricByName(result.Instructions)
+	if r.silent(service, workload, hardware) {
+		return ""
+	}
+	return "shown, not judged: the hardware counter's row is"
 }
 
 // identical fills a row whose inputs are the same at both sides: nothing was compared because nothing differs.
@@ -182,8 +205,8 @@ func (r record) confirm(all []candidate) {
 			continue
 		}
 		e := stats.Estimate{} // too few rounds: p = 1, and still one of the family
-		if len(c.confirm.d) >= minRounds {
-			e = stats.Estimated(c.confirm.d, c.method, resolution)
+		if len(c.confirm.d) >= c.bar.confirm {
+			e = stats.Estimated(c.confirm.d, c.method, c.floor)
 		}
 		suspects, estimates = append(suspects, c), append(estimates, e)
 		if c.median > 0 { // screening fixed the side, so the test is one-sided
@@ -207,7 +230,7 @@ func (r record) confirm(all []candidate) {
 func (c *candidate) verdict(e stats.Estimate, step stats.HolmStep) {
 	suspected := fmt.Sprintf("suspected at %s", percent(c.median))
 	if e.Outcome != stats.Sound {
-		c.row.Why = fmt.Sprintf("%s, not confirmed: %d valid fresh rounds, at least %d are needed", suspected, len(c.confirm.d), minRounds)
+		c.row.Why = fmt.Sprintf("%s, not confirmed: %d valid fresh rounds, at least %d are needed", suspected, len(c.confirm.d), c.bar.confirm)
 		return
 	}
 	c.estimate = e
@@ -227,7 +250,7 @@ func (c *candidate) verdict(e stats.Estimate, step stats.HolmStep) {
 // many more rounds an inconclusive row needs for as much.
 func (r record) foresee(c *candidate, alpha float64) {
 	noise := c.estimate.SE * math.Sqrt(float64(c.estimate.N)) // the spread that the test really feels
-	if effect, ok := stats.Detectable(r.confirmRounds(), noise, c.log, alpha, power); ok {
+	if effect, ok := stats.Detectable(r.confirmRounds(c.bar), noise, c.log, alpha, power); ok {
 		c.row.Detectable = math.Expm1(effect)
 	}
 	if c.row.Verdict != Inconclusive {
@@ -285,15 +308,15 @@ func (r record) factRow(service string, m result.Metric) Comparison {
 	return row
 }
 
-// contradict withdraws a latency's Improved where CPU per request regressed under the same workload: at a fixed
+// contradict withdraws a latency's Improved where work or CPU per request regressed under the same workload: at a fixed
 // low rate more work can keep a core awake and so make requests faster (METHOD.md: +50 % work, p50 −8 %).
 func contradict(rows []Comparison) {
 	for i := range rows {
 		if row := &rows[i]; row.Verdict == Improved && isLatency(row.Metric) {
 			for _, work := range rows {
-				if work.Service == row.Service && work.Workload == row.Workload && work.Metric == workMetric && work.Verdict == Regressed {
+				if work.Service == row.Service && work.Workload == row.Workload && isWork(work.Metric) && work.Verdict == Regressed {
 					row.Verdict = Inconclusive
-					row.Why = "improved while CPU per request regressed: at a fixed rate more work can keep a core awake"
+					row.Why = "improved while " + label(work.Metric) + " regressed: at a fixed rate more work can keep a core awake"
 				}
 			}
 		}
@@ -309,8 +332,9 @@ func (r record) survivors(rows []Comparison) {
 			continue
 		}
 		head, base := variant(row.Service, plan.Head), variant(row.Service, plan.Base)
-		lostAtHead, ofHead, _ := r.dead(head, row.Workload)
-		lostAtBase, ofBase, _ := r.dead(base, row.Workload)
+		m, _ := result.MetricByName(row.Metric)
+		lostAtHead, ofHead, _ := r.lost(head, row.Workload, m)
+		lostAtBase, ofBase, _ := r.lost(base, row.Workload, m)
 		var v plan.Variant
 		lost, of := 0, 0
 		switch more := lostAtHead - lostAtBase; {

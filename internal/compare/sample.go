@@ -13,21 +13,40 @@ import (
 const (
 	// minRounds is the fewest valid rounds that anything is judged on.
 	minRounds = 7
-	// screenAlpha is each one-sided test's level at one of three looks: 5 % over all of them.
+	// screenAlpha is each one-sided test's level at one of three looks, and so stricter than needed at callgrind's two:
+	// at most 5 % over all of them.
 	screenAlpha = 0.05 / 3
 	// familyAlpha bounds the chance that a report holds any false Improved or Regressed.
 	familyAlpha = 0.01
 	// power is that of every "detectable" and "more rounds".
 	power = 0.8
-	// resolution is the finest ratio that any figure is read to: one step of a three-figure latency histogram. Rounds
-	// can agree exactly by rounding; an effect's standard deviation counts as at least this, so that seven equal
-	// rounds give an interval of about ± one step instead of none at all.
-	resolution = 1.0 / 1024
 	// maxLostMore is how many more trials one side may lose than the other before the rest is its better part.
 	maxLostMore = 3
 	// maxMoreRounds bounds "more rounds": beyond it the honest answer is that rounds will not settle it.
 	maxMoreRounds = 500
 )
+
+// bar is what the rounds of one pass must bring before anything is judged on them.
+type bar struct {
+	pass            plan.Pass
+	screen, confirm int // fewest valid rounds
+}
+
+// barOf is the bar of a metric's pass. Counts are a hundred times steadier than times, so fewer rounds carry them.
+func barOf(m result.Metric) bar {
+	if m.Count != nil {
+		return bar{pass: plan.Instructions, screen: 3, confirm: 4}
+	}
+	return bar{pass: plan.Timing, screen: minRounds, confirm: minRounds}
+}
+
+// resolution is the least standard deviation that a metric's effects count as having.
+func resolution(m result.Metric) float64 {
+	if m.Resolution > 0 {
+		return m.Resolution
+	}
+	return result.DefaultResolution
+}
 
 // sample is a metric's base and head figures of the same rounds, and their effects d = ln(head ÷ base).
 type sample struct {
@@ -52,6 +71,8 @@ func pair(base, head map[mark]float64, phase plan.Phase) sample {
 // candidate is a row on its way to a verdict.
 type candidate struct {
 	row      Comparison
+	bar      bar
+	floor    float64 // of the effects' standard deviation
 	log      float64 // ln(1 + margin)
 	screen   sample
 	confirm  sample
@@ -71,13 +92,13 @@ func (r record) screened(service, workload string, m result.Metric) candidate {
 	head := r.figures(variant(service, plan.Head), workload, m)
 	base := r.figures(variant(service, plan.Base), workload, m)
 	c := candidate{
-		log:     math.Log1p(r.margin(m)),
+		bar: barOf(m), floor: resolution(m), log: math.Log1p(r.margin(m)),
 		screen:  pair(base, head, plan.Screen),
 		confirm: pair(base, head, plan.Confirm),
 		state:   plan.RowOpen,
 	}
-	c.method = stats.MethodFor(c.screen.d, resolution)
-	c.estimate = stats.Estimated(c.screen.d, c.method, resolution)
+	c.method = stats.MethodFor(c.screen.d, c.floor)
+	c.estimate = stats.Estimated(c.screen.d, c.method, c.floor)
 	c.median, _ = stats.Median(c.screen.d)
 	if c.halt = r.unsound(service, workload, m, c.screen, len(base), len(head)); c.halt != "" {
 		return c
@@ -96,9 +117,9 @@ func (r record) unsound(service, workload string, m result.Metric, s sample, bas
 	rounds := 0
 	for _, side := range []plan.Side{plan.Base, plan.Head} {
 		v := variant(service, side)
-		invalid, trials, reason := r.dead(v, workload)
+		invalid, trials, reason := r.lost(v, workload, m)
 		if invalid > 0 && 2*invalid >= trials {
-			return fmt.Sprintf("%d of %d trials of %s do not count, first: %s", invalid, trials, v, reason)
+			return fmt.Sprintf("%d of %d %s of %s do not count, first: %s", invalid, trials, roundsWord(m), v, reason)
 		}
 		rounds = max(rounds, trials)
 	}
@@ -106,6 +127,8 @@ func (r record) unsound(service, workload string, m result.Metric, s sample, bas
 		return fmt.Sprintf("margin %g is not a share", margin)
 	}
 	switch {
+	case rounds == 0 && m.Count != nil:
+		return "not counted: callgrind did not run"
 	case rounds == 0:
 		return "not measured"
 	case base == 0 && head == 0:
@@ -114,10 +137,17 @@ func (r record) unsound(service, workload string, m result.Metric, s sample, bas
 		return "no figure at base"
 	case head == 0:
 		return "no figure at head"
-	case len(s.d) < minRounds:
-		return fmt.Sprintf("%d valid screening rounds: at least %d are needed", len(s.d), minRounds)
+	case len(s.d) < barOf(m).screen:
+		return fmt.Sprintf("%d valid screening rounds: at least %d are needed", len(s.d), barOf(m).screen)
 	}
 	return ""
+}
+
+func roundsWord(m result.Metric) string {
+	if m.Count != nil {
+		return "callgrind rounds"
+	}
+	return "trials"
 }
 
 // Settle says where every row stands after a look: suspect when the median effect is beyond the margin,
@@ -133,8 +163,8 @@ func Settle(run *result.Run) []plan.Row {
 		}
 		for _, w := range run.Plan.Workloads {
 			for _, m := range result.Metrics() {
-				if m.Judged && m.Read != nil {
-					rows = append(rows, plan.Row{Service: service, Workload: w.Name, Metric: m.Name, State: r.settled(service, w.Name, m)})
+				if m.Judged && m.Fact == nil {
+					rows = append(rows, plan.Row{Service: service, Workload: w.Name, Metric: m.Name, Pass: barOf(m).pass, State: r.settled(service, w.Name, m)})
 				}
 			}
 		}
@@ -144,6 +174,12 @@ func Settle(run *result.Run) []plan.Row {
 
 func (r record) settled(service, workload string, m result.Metric) plan.RowState {
 	c := r.screened(service, workload, m)
+	if m.Count != nil {
+		if r.instead(service, workload, m) != "" {
+			return plan.RowDecided
+		}
+		return c.state
+	}
 	looks := r.run.Plan.Rounds.Looks
 	last := 0
 	if len(looks) > 0 {

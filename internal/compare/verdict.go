@@ -10,8 +10,55 @@ import (
 	"github.com/duet-bench/duet/internal/result"
 )
 
-// workMetric is the row that says how much work a request is; memoryMetrics are the judged memory rows.
-const workMetric = "cpu_per_request"
+// isWork says whether a row tells how much a request costs the service.
+func isWork(metric string) bool { return slices.Contains(workMetrics(), metric) }
+
+// workMetrics are the rows that say how much work a request is, the first choice first.
+func workMetrics() []string {
+	return []string{result.Instructions, result.CallgrindInstructions, result.CPUPerRequest}
+}
+
+// workRow names the work row of a service under a workload: the first choice that was judged, CPU per request where
+// none was.
+func workRow(service, workload string, rows []Comparison) string {
+	for _, metric := range workMetrics() {
+		for _, row := range rows {
+			if row.Service == service && row.Workload == workload && row.Metric == metric && row.Verdict != NotJudged {
+				return metric
+			}
+		}
+	}
+	return result.CPUPerRequest
+}
+
+// apart says in words where work and time part: slower without more work is waiting, locks, cache or the kernel.
+func apart(rows []Comparison) (notes []string) {
+	for _, work := range rows {
+		if work.Metric == result.CPUPerRequest || work.Metric != workRow(work.Service, work.Workload, rows) {
+			continue
+		}
+		var slower, same []string
+		for _, row := range rows {
+			if row.Service != work.Service || row.Workload != work.Workload || !(isLatency(row.Metric) || row.Metric == "throughput" || row.Metric == result.CPUPerRequest) {
+				continue
+			}
+			switch row.Verdict {
+			case Regressed:
+				slower = append(slower, label(row.Metric))
+			case Unchanged:
+				same = append(same, label(row.Metric))
+			}
+		}
+		where := work.Service + " · " + work.Workload
+		switch {
+		case work.Verdict == Unchanged && len(slower) > 0:
+			notes = append(notes, fmt.Sprintf("%s: slower (%s) without more work (instructions unchanged): waiting, locks, cache or the kernel", where, strings.Join(slower, ", ")))
+		case work.Verdict == Regressed && len(slower) == 0 && len(same) > 0:
+			notes = append(notes, fmt.Sprintf("%s: more work (instructions) and no time lost that this run could see (%s unchanged)", where, strings.Join(same, ", ")))
+		}
+	}
+	return notes
+}
 
 func isMemory(metric string) bool { return metric == "peak_rss" || metric == "pss_anon" }
 
@@ -34,7 +81,7 @@ func (r record) serviceVerdict(service string, rows []Comparison) ServiceVerdict
 			continue
 		}
 		seen[row.Verdict] = true
-		work := row.Metric == workMetric
+		work := row.Metric == workRow(service, row.Workload, rows)
 		measured = measured || work
 		switch {
 		case unsure != "":

@@ -123,7 +123,7 @@ func (w *world) measure() compare.Comparisons {
 			w.run.Rows = compare.Settle(&w.run)
 			clear(states)
 			for _, row := range w.run.Rows {
-				if row.Workload == wl.Name {
+				if row.Workload == wl.Name && row.Pass == plan.Timing {
 					states[row.State]++
 				}
 			}

@@ -41,6 +41,7 @@ func (s *session) calibrate(ctx context.Context, name string) error {
 		}
 		found.PerSecond = s.offer(w, found.Capacity)
 	}
+	s.sizeWindow(w, found.Capacity)
 	s.rates[name] = found.PerSecond
 	s.run.Rates = append(s.run.Rates, found)
 	s.progress.Calibrated[name] = true

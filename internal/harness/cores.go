@@ -14,21 +14,22 @@ import (
 // Both are empty where there are not two: then nothing is pinned and the client does not spin.
 type cores struct {
 	service, client []int
+	allowed         []int // all that Duet may use
 }
 
 // chooseCores takes the first allowed core for the services and the last one that is not its hardware
 // sibling for the client: two threads of one core would steal from each other.
 func chooseCores(allowed []int, siblings func(cpu int) []int) cores {
 	if len(allowed) < 2 {
-		return cores{}
+		return cores{allowed: allowed}
 	}
 	service := allowed[0]
 	for _, client := range slices.Backward(allowed[1:]) {
 		if !slices.Contains(siblings(service), client) {
-			return cores{service: []int{service}, client: []int{client}}
+			return cores{service: []int{service}, client: []int{client}, allowed: allowed}
 		}
 	}
-	return cores{}
+	return cores{allowed: allowed}
 }
 
 // pinned says whether a workload's services are held to one core.

@@ -19,15 +19,15 @@ import (
 
 // Options is what a run needs beside its plan.
 type Options struct {
-	Source   source.Resolution
-	Version  string
-	Attempt  int
-	PassEnv  func(name string) (string, bool) // looks a pass_env name up; nil passes nothing
-	Settle   func(*result.Run) []plan.Row     // compare.Settle: the harness itself has no opinions
+	Source  source.Resolution
+	Version string
+	Attempt int
+	PassEnv func(name string) (string, bool) // looks a pass_env name up; nil passes nothing
+	Settle  func(*result.Run) []plan.Row     // compare.Settle: the harness itself has no opinions
 	// Next decides the next step; nil: plan.Next. The self-test has an order of its own.
 	Next func(plan.Plan, plan.Progress) plan.Step
 	// Observe hears of every round right after it was recorded, with the trials and costs it brought; nil: nobody does.
-	Observe func(trials []result.Trial, costs []result.Cost)
+	Observe  func(trials []result.Trial, costs []result.Cost)
 	Progress Progress
 }
 
@@ -100,6 +100,8 @@ func (s *session) walk(ctx context.Context) error {
 			err = s.parity(ctx)
 		case plan.StepCalibrate:
 			err = s.calibrate(ctx, step.Workload)
+		case plan.StepCount:
+			err = s.count(ctx, step)
 		case plan.StepRound:
 			err = s.round(ctx, step)
 		default:
@@ -118,6 +120,8 @@ func stepName(s plan.Step) string {
 		return "building " + s.Variant.String()
 	case plan.StepCalibrate:
 		return "finding the rate of " + s.Workload
+	case plan.StepCount:
+		return fmt.Sprintf("counting instructions, %s round %d", s.Phase, s.Round)
 	case plan.StepRound:
 		return fmt.Sprintf("measuring %s, %s round %d", s.Workload, s.Phase, s.Round)
 	default:

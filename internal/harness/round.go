@@ -38,12 +38,12 @@ func (s *session) round(ctx context.Context, step plan.Step) error {
 	if err != nil {
 		return err
 	}
+	s.observe(s.run.Trials[before:], nil)
 	if !s.countRound(step, s.spoiltOf(s.run.Trials[before:])) {
 		return nil
 	}
 	if step.Settle && s.o.Settle != nil {
-		s.progress.Rows = s.o.Settle(s.run)
-		s.run.Rows = s.progress.Rows
+		s.settle()
 	}
 	return nil
 }
@@ -102,7 +102,7 @@ func (s *session) stages(ctx context.Context, step plan.Step, w workload.Workloa
 	for _, t := range turns {
 		t.resetPeak()
 	}
-	arrivals := load.Arrivals{Process: load.Constant, PerSecond: rate}
+	arrivals := load.Arrivals{Process: load.Process(w.Arrivals), PerSecond: rate, Seed: s.run.Plan.Seed}
 	open := func(t *turn) (load.Slice, error) {
 		starts, err := arrivals.Starts(nil, t.openTally.sum.slices, slice)
 		if err != nil {
@@ -113,7 +113,7 @@ func (s *session) stages(ctx context.Context, step plan.Step, w workload.Workloa
 		return did, err
 	}
 	err = s.blocks(ctx, turns, stage{
-		blocks: atMost(step.Open, int(window.Open/slice)), watched: s.cores.watched(w), memory: true,
+		blocks: atMost(step.Open, int(window.Open/slice)), watched: s.watched(w), memory: true,
 		tally: func(t *turn) *tally { return &t.openTally }, slice: open,
 	})
 	if err != nil {
@@ -125,7 +125,7 @@ func (s *session) stages(ctx context.Context, step plan.Step, w workload.Workloa
 	}
 	closed := func(t *turn) (load.Slice, error) { return t.client.Closed(ctx, slice, &t.pending) }
 	return s.blocks(ctx, turns, stage{
-		blocks: atMost(step.Closed, int(window.Closed/slice)), watched: s.cores.watched(w),
+		blocks: atMost(step.Closed, int(window.Closed/slice)), watched: s.watched(w),
 		tally: func(t *turn) *tally { return &t.closedTally }, slice: closed,
 	})
 }

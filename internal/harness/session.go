@@ -43,15 +43,14 @@ type session struct {
 	absent     map[cell]bool      // base's variants that cannot serve a workload
 	begun      map[roundsKey]int  // rounds begun, repeated ones too: the number a trial carries
 	fatal      error              // nothing measured from here on could be trusted
+
+	pass instructions
 }
 
 // newSession makes the temporary folder and exports both trees, before any of their code runs.
 func newSession(ctx context.Context, run *result.Run, o Options) (*session, error) {
 	if o.Next == nil {
 		o.Next = plan.Next
-	}
-	if o.Observe == nil {
-		o.Observe = func([]result.Trial, []result.Cost) {}
 	}
 	if !Supported() {
 		return nil, fmt.Errorf("%w, and this is %s/%s; plan, compare and init work here", ErrUnsupported, run.Machine.OS, run.Machine.Arch)
@@ -68,7 +67,9 @@ func newSession(ctx context.Context, run *result.Run, o Options) (*session, erro
 		progress: plan.Progress{
 			Built: map[plan.Variant]bool{}, Failed: map[plan.Variant]bool{}, Identical: map[string]bool{},
 			Calibrated: map[string]bool{}, Rounds: map[string]map[plan.Phase]int{}, Stopped: map[string]string{},
+			Counted: map[plan.Phase]int{}, CountOver: map[plan.Phase]string{},
 		},
+		pass:  newInstructions(),
 		boxes: map[plan.Variant]*sandbox.Box{}, binaries: map[plan.Variant]build.Built{},
 		spaces: map[plan.Variant]*service.Namespace{}, rates: map[string]float64{}, spoilt: map[cell]int{}, absent: map[cell]bool{}, begun: map[roundsKey]int{},
 		cores: chooseCores(allowedCores(), siblingsFromSysfs),
@@ -262,10 +263,21 @@ func (s *session) start(ctx context.Context, v plan.Variant, w workload.Workload
 		Variant: v, Service: s.run.Plan.Services[v], Box: s.boxes[v], Binary: s.binaries[v].Binary,
 		NetNS: s.spaces[v], Env: s.passEnv(v),
 	}
-	if s.cores.pinned(w) {
+	if s.pinned(w) {
 		spec.CPUs = s.cores.service
 	}
 	return service.Start(ctx, spec)
+}
+
+// pinned says whether a workload's services are held to one core.
+func (s *session) pinned(w workload.Workload) bool { return !s.run.Plan.Unpinned && s.cores.pinned(w) }
+
+// watched are the cores on which nobody else should be while a workload is measured.
+func (s *session) watched(w workload.Workload) []int {
+	if !s.pinned(w) {
+		return nil
+	}
+	return s.cores.watched(w)
 }
 
 // passEnv looks up the names that the plan lets through to a service.

@@ -62,7 +62,9 @@ func built(t *testing.T, roles map[plan.Variant]string) *session {
 		boxes: map[plan.Variant]*sandbox.Box{}, binaries: map[plan.Variant]build.Built{},
 		rates: map[string]float64{}, spoilt: map[cell]int{}, absent: map[cell]bool{}, begun: map[roundsKey]int{},
 		cores: chooseCores(allowedCores(), siblingsFromSysfs),
+		pass:  newInstructions(),
 	}
+	s.progress.Counted, s.progress.CountOver = map[plan.Phase]int{}, map[plan.Phase]string{}
 	t.Cleanup(func() {
 		if err := s.close(); err != nil {
 			t.Error(err)

@@ -25,7 +25,8 @@ type sums struct {
 	elapsed  time.Duration
 	sending  time.Duration // open loop: how long sending what was due took, each slice at least its own length
 	cpu      time.Duration
-	example  string // first bad answer
+	client   time.Duration // CPU of the load generator itself
+	example  string        // first bad answer
 	recorder load.Recorder
 }
 
@@ -56,6 +57,7 @@ func (t *tally) add(s sliceDone, cause string) {
 	to.elapsed += s.load.Elapsed
 	to.sending += s.span
 	to.cpu += s.cpu
+	to.client += s.load.CPU
 	to.recorder.Add(s.recorder)
 	if to.example == "" {
 		to.example = s.load.Failures.First()
@@ -73,7 +75,7 @@ func (t *tally) stage(offered float64) (stage result.Stage, example string) {
 	stage = result.Stage{
 		Requests: s.requests, Errors: s.errors, Seconds: s.elapsed.Seconds(), CPUSeconds: s.cpu.Seconds(),
 		Offered: offered, Achieved: perSecond(s.requests, s.elapsed),
-		Latency: s.recorder.Latency, Slices: s.slices, Dropped: t.causes,
+		Latency: s.recorder.Latency, Slices: s.slices, Dropped: t.causes, ClientCPUSeconds: s.client.Seconds(),
 	}
 	if offered > 0 {
 		stage.Service = s.recorder.Service
@@ -90,6 +92,7 @@ func (s *sums) merge(other *sums) {
 	s.elapsed += other.elapsed
 	s.sending += other.sending
 	s.cpu += other.cpu
+	s.client += other.client
 	s.recorder.Add(&other.recorder)
 	if s.example == "" {
 		s.example = other.example

@@ -77,7 +77,7 @@ func (t *turn) open(ctx context.Context, s *session, w workload.Workload, v plan
 	if err != nil {
 		return err
 	}
-	if t.client, err = connect(ctx, t.service, w, messages, s.cores.pinned(w)); err != nil {
+	if t.client, err = connect(ctx, t.service, w, messages, s.pinned(w)); err != nil {
 		return err
 	}
 	if w.WarmUp > 0 {

@@ -77,6 +77,7 @@ type Slice struct {
 	Errors    int64         // bad ones among Requests
 	Elapsed   time.Duration // from the first moment to the last end of a request
 	Sent      time.Duration // from the first moment to the last send
+	CPU       time.Duration // of the thread that asked, spinning included: the client's own cost
 	BytesRead int64
 	Failures  Failures
 }
@@ -87,6 +88,7 @@ func (s *Slice) Add(other Slice) {
 	s.Errors += other.Errors
 	s.Elapsed += other.Elapsed
 	s.Sent += other.Sent
+	s.CPU += other.CPU
 	s.BytesRead += other.BytesRead
 	s.Failures.Status.add(other.Failures.Status)
 	s.Failures.Timeout.add(other.Failures.Timeout)

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/duet-bench/duet/internal/strictyaml"
@@ -20,6 +21,9 @@ const (
 	perSlice     = 20 // requests a slice must hold
 
 	confirmRounds = 7
+	// countConfirm callgrind rounds confirm a count: they repeat within 0.1 to 0.5 % (METHOD.md section 1), so that few
+	// rounds hold the family-wise error where time needs seven.
+	countConfirm = 4
 
 	// maxTrials keeps run.json within its 8 MiB: a trial takes 1.3 kB without what is there to be looked at alone.
 	maxTrials = 5500
@@ -28,14 +32,23 @@ const (
 // looks are the rounds after which screening may end (METHOD.md section 2).
 func looks() []int { return []int{7, 11, 15} }
 
-// fit sizes rounds and windows to the budget: 15 rounds where windows of half a second fit, else 11, else 7; then
-// workloads are left out, last ones first. One workload and 7 rounds are the least that is worth running.
-func (p *Plan) fit() {
-	all := looks()
+// countLooks are those of callgrind rounds: three are the fewest that have an interval.
+func countLooks() []int { return []int{3, 5} }
+
+// fit sizes rounds and windows to the budget: the last look's rounds (15) where windows of half a second fit, else the
+// one's before it (11), else the first one's (7); then workloads are left out, last ones first. One workload and the
+// first look's rounds are the least that is worth running.
+func (p *Plan) fit(m Measure) {
+	all := m.Rounds
 	if p.Base == nil || !p.anyBase() {
 		all = all[:1]
 	} else {
 		p.Rounds.Confirm = confirmRounds
+		limit := m.Count
+		if limit == defaultCount { // a run asked to be short is short in all its parts
+			limit = min(limit, p.Budget)
+		}
+		p.count(limit)
 	}
 	for {
 		for n := len(all); n > 0; n-- {
@@ -47,8 +60,9 @@ func (p *Plan) fit() {
 				p.Warnings = append(p.Warnings, fmt.Sprintf("the budget of %s is too short for %d rounds of %s: measuring takes %s",
 					strictyaml.Short(p.Budget), all[0], strictyaml.Short(minWindow), strictyaml.Short(p.windows(all[0], minWindow))))
 			}
-			p.Rounds.Looks = all[:n]
+			p.Rounds.Looks = slices.Clone(all[:n])
 			p.Window = window(trial)
+			p.Window.Slice = m.Slice
 			return
 		}
 		last := len(p.Workloads) - 1
@@ -61,6 +75,14 @@ func (p *Plan) fit() {
 		p.Dropped = append([]Dropped{{Workload: left, Reason: reason}}, p.Dropped...)
 		p.Warnings = append(p.Warnings, fmt.Sprintf("workload %s is left out: %s", left, reason))
 	}
+}
+
+// count turns the instructions pass on, within a time of its own.
+func (p *Plan) count(limit time.Duration) {
+	if limit <= 0 {
+		return
+	}
+	p.Rounds.CountLooks, p.Rounds.CountConfirm, p.Rounds.CountCap = countLooks(), countConfirm, limit
 }
 
 func (p *Plan) anyBase() bool {
@@ -91,7 +113,7 @@ func (p *Plan) windows(rounds int, trial time.Duration) time.Duration {
 func window(trial time.Duration) Window {
 	trial = min(max(trial, minWindow), maxWindow).Truncate(time.Millisecond)
 	open := (trial * openShare / 100).Truncate(time.Millisecond)
-	return Window{Trial: trial, Open: open, Closed: trial - open, Slice: defaultSlice}
+	return Window{Trial: trial, Open: open, Closed: trial - open}
 }
 
 // SliceFor is the slice of a workload at an offered rate, in requests a second: the window's, lengthened until it

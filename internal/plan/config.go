@@ -23,10 +23,19 @@ type Config struct {
 	Parity    Parity
 	Margins   map[string]float64 // metric → share
 	Budget    time.Duration
+	Measure   Measure
 	Ignore    []string
 	Policy    Policy
 
 	margins map[string]func(format string, args ...any) error // metric → an error at its place
+}
+
+// Measure is how timing rounds and callgrind rounds are cut to the machine: `duet doctor --noise` says what fits it.
+type Measure struct {
+	Slice  time.Duration // of one variant in a block, before it is lengthened for slow workloads (SliceFor)
+	Rounds []int         // looks of screening, ascending; cut to what the budget allows
+	Pin    bool          // false: no service is held to a core of its own
+	Count  time.Duration // most of the instructions pass in screening, and as much again in confirmation; 0: off
 }
 
 // Bounds and defaults of duet.yml.
@@ -39,6 +48,14 @@ const (
 	maxReady         = 5 * time.Minute
 	defaultReady     = 10 * time.Second
 	defaultReadyPath = "/health"
+
+	// Fewer than 7 rounds find nothing at the level of a report, and their noise is not known; beyond 50 the machine is
+	// the problem.
+	minLook      = 7
+	maxLook      = 50
+	maxLooks     = 3
+	defaultCount = 2 * time.Minute
+	maxCount     = time.Hour
 
 	maxServices   = 16
 	maxPairs      = 16
@@ -91,6 +108,7 @@ func parseConfig(file string, document []byte) (Config, error) {
 		Parity:    Parity{Requests: defaultParity},
 		Margins:   map[string]float64{},
 		Budget:    DefaultBudget,
+		Measure:   Measure{Slice: defaultSlice, Rounds: looks(), Pin: true, Count: defaultCount},
 		Ignore:    []string{"**/*.md"},
 		Policy:    Policy{Gate: GateNever, Isolation: IsolationBasic, SelfHostedForks: ForksRefuse},
 		margins:   map[string]func(string, ...any) error{},
@@ -104,6 +122,7 @@ func parseConfig(file string, document []byte) (Config, error) {
 		strictyaml.Field{Key: "parity", Read: c.readParity},
 		strictyaml.Field{Key: "margins", Read: c.readMargins},
 		strictyaml.Field{Key: "budget", Read: strictyaml.Duration(&c.Budget, MinBudget, MaxBudget)},
+		strictyaml.Field{Key: "measure", Read: c.readMeasure},
 		strictyaml.Field{Key: "ignore", Read: strictyaml.Texts(&c.Ignore, 0, maxList, strictyaml.AtMost(maxPath), isGlob)},
 		strictyaml.Field{Key: "policy", Read: c.readPolicy},
 	)
@@ -266,6 +285,52 @@ func (c *Config) readMargins(n strictyaml.Node) error {
 		c.Margins[metric], c.margins[metric] = share, n.Errorf
 		return nil
 	})(n)
+}
+
+func (c *Config) readMeasure(n strictyaml.Node) error {
+	return n.Map(
+		strictyaml.Field{Key: "slice", Read: strictyaml.Duration(&c.Measure.Slice, minSlice, maxSlice)},
+		strictyaml.Field{Key: "rounds", Read: readRounds(&c.Measure.Rounds)},
+		strictyaml.Field{Key: "pin", Read: readTruth(&c.Measure.Pin)},
+		strictyaml.Field{Key: "count", Read: strictyaml.Duration(&c.Measure.Count, 0, maxCount)},
+	)
+}
+
+// readRounds reads the looks of screening: each is later than the one before it.
+func readRounds(to *[]int) strictyaml.Read {
+	return func(n strictyaml.Node) error {
+		var all []int
+		err := strictyaml.List(1, maxLooks, func(item strictyaml.Node) error {
+			var look int
+			if err := strictyaml.Int(&look, minLook, maxLook)(item); err != nil {
+				return err
+			}
+			if last := len(all) - 1; last >= 0 && look <= all[last] {
+				return item.Errorf("%s %d: expected more than the %d before it", item.Name, look, all[last])
+			}
+			all = append(all, look)
+			return nil
+		})(n)
+		if err == nil {
+			*to = all
+		}
+		return err
+	}
+}
+
+// readTruth reads true or false, quoted or not.
+func readTruth(to *bool) strictyaml.Read {
+	return func(n strictyaml.Node) error {
+		var word string
+		err := strictyaml.Scalar(&word, func(s string) string {
+			if s == "true" || s == "false" {
+				return ""
+			}
+			return "true or false"
+		})(n)
+		*to = word == "true"
+		return err
+	}
 }
 
 func (c *Config) readPolicy(n strictyaml.Node) error {

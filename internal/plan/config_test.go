@@ -51,6 +51,7 @@ setup:
 parity: {ignore: ["$.id"], requests: 5}
 margins: {p50: 2%, peak_rss: "10.5%"}
 budget: 5m
+measure: {slice: 10ms, rounds: [8, 20], pin: false, count: 30s}
 ignore: ["docs/**"]
 policy: {gate: regression, isolation: strict, self-hosted-forks: allow}
 `)
@@ -64,6 +65,9 @@ policy: {gate: regression, isolation: strict, self-hosted-forks: allow}
 	}
 	if got, want := c.Pairs, []Pair{{"api-rust", "api", "rust"}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("pairs: got %v, want %v", got, want)
+	}
+	if want := (Measure{10 * time.Millisecond, []int{8, 20}, false, 30 * time.Second}); !reflect.DeepEqual(c.Measure, want) {
+		t.Errorf("measure: got %+v, want %+v", c.Measure, want)
 	}
 	if c.Margins["p50"] != 0.02 || c.Margins["peak_rss"] != 0.105 || c.Budget != 5*time.Minute || c.Parity.Requests != 5 {
 		t.Errorf("got %+v", c)
@@ -83,6 +87,9 @@ func TestParseConfigDefaults(t *testing.T) {
 	}
 	if want := (Policy{GateNever, IsolationBasic, ForksRefuse}); c.Policy != want {
 		t.Errorf("policy: got %+v, want %+v", c.Policy, want)
+	}
+	if want := (Measure{25 * time.Millisecond, []int{7, 11, 15}, true, 2 * time.Minute}); !reflect.DeepEqual(c.Measure, want) {
+		t.Errorf("measure: got %+v, want %+v", c.Measure, want)
 	}
 	if got := config(t, "services: [{lang: go}]\n").Pairs; got != nil {
 		t.Errorf("one service has pairs: %v", got)
@@ -118,6 +125,9 @@ func documents() []struct{ text, err, beyond string } {
 		{text: two + "workloads: [health, bench/x.yaml, ./y.yaml]"},
 		{text: two + "setup: [{path: /login, repeat: 3, capture: {token: \"header:x-token\"}}]"},
 		{text: two + "budget: 1m30s\nmargins: {p50: 0.5%}\nignore: []\nparity: {}\npolicy: {}"},
+		{text: two + "measure: {slice: 5ms, rounds: [9], pin: false, count: 0s}"},
+		{text: two + "measure: {slice: 100ms, rounds: [7, 20, 50], pin: true, count: 1h}"},
+		{text: two + "measure: {}"},
 		{text: two + "# a comment\n"},
 
 		{text: "services: []", err: "1:11: services has 0 items: expected 1 to 16"},
@@ -174,6 +184,20 @@ func documents() []struct{ text, err, beyond string } {
 		{text: two + "margins: {p50: 2}", err: "4:16: p50: expected a percentage from 0.1% to 100%, got the number 2"},
 		{text: two + "margins: {p50: 0%}", err: "4:16: p50 0%: expected a percentage from 0.1% to 100%", beyond: bounds},
 		{text: two + "margins: {P50: 2%}", err: `4:16: margin "P50": expected a metric's name`},
+		{text: two + "measure: {slice: 4ms}", err: "4:18: slice 4ms: expected 5ms to 100ms", beyond: bounds},
+		{text: two + "measure: {slice: 101ms}", err: "4:18: slice 101ms: expected 5ms to 100ms", beyond: bounds},
+		{text: two + "measure: {slice: 25}", err: "4:18: slice: expected 5ms to 100ms, such as 5ms, got the number 25"},
+		{text: two + "measure:\n  rounds: []", err: "5:11: rounds has 0 items: expected 1 to 3"},
+		{text: two + "measure:\n  rounds: [7, 8, 9, 10]", err: "5:11: rounds has 4 items: expected 1 to 3"},
+		{text: two + "measure:\n  rounds: [6, 11]", err: "5:12: rounds[0] 6: expected 7 to 50"},
+		{text: two + "measure:\n  rounds: [7, 51]", err: "5:15: rounds[1] 51: expected 7 to 50"},
+		{text: two + "measure:\n  rounds: [7, 7]", err: "5:15: rounds[1] 7: expected more than the 7 before it"},
+		{text: two + "measure:\n  rounds: [11, 7]", err: "5:16: rounds[1] 7: expected more than the 11 before it", beyond: semantic},
+		{text: two + "measure: {rounds: 7}", err: "4:19: rounds: expected a list, got the number 7"},
+		{text: two + "measure: {pin: no}", err: `4:16: pin "no": expected true or false`},
+		{text: two + "measure: {pin: 1}", err: `4:16: pin "1": expected true or false`},
+		{text: two + "measure: {count: 61m}", err: "4:18: count 61m: expected 0s to 1h", beyond: bounds},
+		{text: two + "measure: {counts: 1m}", err: `4:11: unexpected key "counts": expected one of slice, rounds, pin, count`},
 		{text: two + "ignore: [/x]", err: `4:10: ignore[0] "/x": expected a pattern such as **/*.md, relative to the repository`},
 		{text: two + "ignore: ['[']", err: `4:10: ignore[0] "[": expected a pattern such as **/*.md, relative to the repository`, beyond: semantic},
 		{text: two + "parity: {ignore: [id]}", err: `4:19: ignore[0] "id": expected a path such as "$.id"`},

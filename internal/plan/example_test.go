@@ -41,7 +41,7 @@ budget: 1m
 	// build  rust []
 	// parity   []
 	// calibrate health  []
-	// round health  [go@base rust@base rust@head go@head]
+	// count   [go@head go@base rust@base rust@head]
 }
 
 func ExampleParseConfig() {

@@ -45,8 +45,8 @@ type Flags struct {
 	Workloads []string // measure only these, by name or as duet.yml spells them
 }
 
-// Load decides everything. Each side's services are its own; workloads, pairs, setup, parity.requests and budget
-// are head's for both sides; margins, ignore, parity.ignore, policy and pass_env are base's, so that a pull request
+// Load decides everything. Each side's services are its own; workloads, pairs, setup, parity.requests, budget
+// and measure are head's for both sides; margins, ignore, parity.ignore, policy and pass_env are base's, so that a pull request
 // cannot loosen its own judge. Where base has no duet.yml, head's serves both and the gate is off.
 func Load(in Inputs) (Plan, error) {
 	if in.HeadConfig == nil {
@@ -64,6 +64,7 @@ func Load(in Inputs) (Plan, error) {
 		Services: map[Variant]Service{}, Pairs: slices.Clone(in.HeadConfig.Pairs), Setup: slices.Clone(in.HeadConfig.Setup),
 		Parity: Parity{Ignore: slices.Clone(l.judge.Parity.Ignore), Requests: in.HeadConfig.Parity.Requests},
 		Ignore: slices.Clone(l.judge.Ignore), Policy: l.judge.Policy, Budget: in.HeadConfig.Budget,
+		Unpinned: !in.HeadConfig.Measure.Pin,
 	}
 	l.margins()
 	l.services()
@@ -78,7 +79,7 @@ func Load(in Inputs) (Plan, error) {
 	if err := l.workloads(); err != nil {
 		return Plan{}, err
 	}
-	l.plan.fit()
+	l.plan.fit(in.HeadConfig.Measure)
 	return l.plan, nil
 }
 
@@ -220,6 +221,7 @@ func (l *loader) announce() {
 		{"setup", placeless(base.Setup), placeless(head.Setup)},
 		{"parity.requests", base.Parity.Requests, head.Parity.Requests},
 		{"budget", base.Budget, head.Budget},
+		{"measure", base.Measure, head.Measure},
 	} {
 		if fmt.Sprint(s.base) != fmt.Sprint(s.head) {
 			l.warnf("%s changed in duet.yml: head's counts for both sides", s.name)

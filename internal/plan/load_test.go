@@ -70,6 +70,10 @@ func TestWhoseConfigurationCounts(t *testing.T) {
 			},
 			[][]string{{"A"}, {"A"}}, `pass_env of go is ["A" "SECRET"] at head, but ["A"] is passed on`},
 		{"budget", two + "budget: 5m", two + "budget: 3m", func(p Plan) any { return p.Budget }, 3 * time.Minute, "budget changed in duet.yml: head's counts for both sides"},
+		{"measure", two + "measure: {slice: 50ms}", two + "measure: {slice: 10ms, pin: false, rounds: [9, 12], count: 1m}",
+			func(p Plan) any { return []any{p.Window.Slice, p.Unpinned, p.Rounds} },
+			[]any{10 * time.Millisecond, true, Rounds{Looks: []int{9, 12}, Confirm: 7, CountLooks: []int{3, 5}, CountConfirm: 4, CountCap: time.Minute}},
+			"measure changed in duet.yml: head's counts for both sides"},
 		{"workloads", two, two + "workloads: [health, json]", func(p Plan) any { return len(p.Workloads) }, 2, "workloads changed in duet.yml: head's counts for both sides"},
 		{"pairs", two, two + "pairs: []", func(p Plan) any { return len(p.Pairs) }, 0, "pairs changed in duet.yml: head's counts for both sides"},
 		{"setup", two + "setup: [{path: /a}]", two + "setup: [{path: /b}]", func(p Plan) any { return p.Setup[0].Path }, "/b", "setup changed in duet.yml: head's counts for both sides"},
@@ -213,6 +217,34 @@ func TestBudget(t *testing.T) {
 	}
 }
 
+// The instructions pass has a time of its own, and none without a base or where it is turned off.
+func TestCountRounds(t *testing.T) {
+	on := Rounds{CountLooks: []int{3, 5}, CountConfirm: 4}
+	for _, c := range []struct {
+		what, measure string
+		base          bool
+		limit         time.Duration
+	}{
+		{"by default", "", true, 2 * time.Minute},
+		{"a longer time", "measure: {count: 1h}", true, time.Hour},
+		{"off", "measure: {count: 0s}", true, 0},
+		{"no base", "", false, 0},
+	} {
+		in := inputs(t, two, two+c.measure)
+		if !c.base {
+			in.Base, in.BaseConfig = nil, nil
+		}
+		got, want := load(t, in).Rounds, Rounds{}
+		if c.limit > 0 {
+			want = on
+		}
+		want.CountCap = c.limit
+		if got.CountCap != want.CountCap || got.CountConfirm != want.CountConfirm || !slices.Equal(got.CountLooks, want.CountLooks) {
+			t.Errorf("%s: got %+v, want %+v", c.what, got, want)
+		}
+	}
+}
+
 func TestSliceFor(t *testing.T) {
 	w := Window{Slice: 25 * time.Millisecond}
 	for rate, want := range map[float64]time.Duration{
@@ -293,7 +325,7 @@ func TestTrialsAreBounded(t *testing.T) {
 	for i := range maxWorkloads {
 		p.Workloads = append(p.Workloads, workload.Workload{Name: fmt.Sprintf("w%d", i)})
 	}
-	p.fit()
+	p.fit(Measure{Slice: defaultSlice, Rounds: looks(), Count: maxCount})
 	looks := p.Rounds.Looks
 	if n := p.trials(looks[len(looks)-1]); n > maxTrials || len(p.Workloads) != 12 || len(p.Dropped) != 8 {
 		t.Errorf("got %d trials of %d workloads, %d left out, want at most %d", n, len(p.Workloads), len(p.Dropped), maxTrials)

@@ -7,8 +7,8 @@ import (
 
 // Next is the next thing to do. It is a pure function: the same plan and progress give the same step.
 //
-//	build base's variants, then head's ▸ parity ▸ calibrate each workload ▸ screening rounds, in turns over the
-//	workloads, to the looks ▸ confirmation rounds for suspects ▸ done
+//	build base's variants, then head's ▸ parity ▸ calibrate each workload ▸ callgrind rounds to their looks ▸ screening
+//	rounds, in turns over the workloads, to the looks ▸ callgrind rounds and then rounds that confirm suspects ▸ done
 //
 // A service whose head variant failed is given up, and the others go on; one whose base variant failed, or whose
 // inputs are identical, is measured at head alone.
@@ -30,11 +30,10 @@ func Next(p Plan, pr Progress) Step {
 			return Step{Kind: StepCalibrate, Workload: w.Name}
 		}
 	}
-	if step, ok := p.screen(pr, live); ok {
-		return step
-	}
-	if step, ok := p.confirm(pr, live); ok {
-		return step
+	for _, next := range []func(Progress, []Variant) (Step, bool){p.screenCounts, p.screen, p.confirmCounts, p.confirm} {
+		if step, ok := next(pr, live); ok {
+			return step
+		}
 	}
 	return Step{Kind: StepDone}
 }
@@ -116,7 +115,9 @@ func screened(looks []int, rounds int, rows []Row, workload string) bool {
 	if !slices.Contains(looks, rounds) {
 		return false
 	}
-	return !slices.ContainsFunc(rows, func(r Row) bool { return r.Workload == workload && r.State == RowOpen })
+	return !slices.ContainsFunc(rows, func(r Row) bool {
+		return r.Pass == Timing && r.Workload == workload && r.State == RowOpen
+	})
 }
 
 // confirm is the next confirmation round: as screen, for the services with suspects, which are measured at both
@@ -144,7 +145,7 @@ func suspected(live []Variant, rows []Row, workload string) []Variant {
 	var variants []Variant
 	for _, v := range live {
 		suspect := slices.ContainsFunc(rows, func(r Row) bool {
-			return r.Service == v.Service && r.Workload == workload && r.State == RowSuspect
+			return r.Pass == Timing && r.Service == v.Service && r.Workload == workload && r.State == RowSuspect
 		})
 		if suspect && slices.Contains(live, Variant{v.Service, Base}) {
 			variants = append(variants, v)

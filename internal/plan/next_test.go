@@ -8,9 +8,11 @@ import (
 	"testing"
 )
 
+// small has timing rounds alone.
 func small(t *testing.T, workloads string) Plan {
 	t.Helper()
-	return load(t, inputs(t, two, two+"workloads: ["+workloads+"]"))
+	text := two + "measure: {count: 0s}\n"
+	return load(t, inputs(t, text, text+"workloads: ["+workloads+"]"))
 }
 
 // walk drives Next with a harness made of functions, and fails if it does not end.

@@ -78,6 +78,7 @@ type Plan struct {
 	Seed      uint64              `json:"seed"`
 	Rounds    Rounds              `json:"rounds"`
 	Window    Window              `json:"window"`
+	Unpinned  bool                `json:"unpinned,omitempty"` // no service is held to a core of its own
 	Warnings  []string            `json:"warnings,omitempty"`
 }
 

@@ -32,14 +32,25 @@ func ConfigSchema() []byte {
 				"propertyNames":        object{"pattern": metricName.String()},
 				"additionalProperties": object{"type": "string", "pattern": strictyaml.PercentPattern},
 			}, "The smallest change worth a reader's time, by metric, such as p50: 2%. Base's count."),
-			"budget": about(durationSchema(), "Measuring time over all workloads, without builds and confirmation: 1s to 6h. Default 2m."),
-			"ignore": about(textList(0, object{"minLength": 1, "maxLength": maxPath, "pattern": "^[^/]"}), "Changes to these files alone are not measured. Base's count. Default [\"**/*.md\"]."),
+			"budget":  about(durationSchema(), "Measuring time over all workloads, without builds and confirmation: 1s to 6h. Default 2m."),
+			"measure": about(measureSchema(), "How the measuring is cut to the machine: duet doctor --noise says what fits it. Head's count."),
+			"ignore":  about(textList(0, object{"minLength": 1, "maxLength": maxPath, "pattern": "^[^/]"}), "Changes to these files alone are not measured. Base's count. Default [\"**/*.md\"]."),
 			"policy": about(closed(object{
 				"gate":              about(object{"enum": Gates()}, "What makes the exit status 1. Default never."),
 				"isolation":         about(object{"enum": []string{IsolationBasic, IsolationStrict}}, "Default basic."),
 				"self-hosted-forks": about(object{"enum": []string{ForksRefuse, ForksAllow}}, "Whether a fork's code may run on a self-hosted runner. Default refuse."),
 			}), "What only base's duet.yml may say."),
 		},
+	})
+}
+
+func measureSchema() object {
+	look := object{"type": "integer", "minimum": minLook, "maximum": maxLook}
+	return closed(object{
+		"slice":  about(durationSchema(), "One variant's share of a block, 5ms to 100ms. Default 25ms."),
+		"rounds": about(object{"type": "array", "minItems": 1, "maxItems": maxLooks, "uniqueItems": true, "items": look}, "Rounds after which screening may end, ascending. Default [7, 11, 15]."),
+		"pin":    about(object{"enum": []any{true, false, "true", "false"}}, "Whether the services are held to a core of their own. Default true."),
+		"count":  about(durationSchema(), "Most time of the instructions pass in screening, to 1h; 0s turns it off. Default 2m."),
 	})
 }
 

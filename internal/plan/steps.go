@@ -6,6 +6,7 @@ import "time"
 func Steps(p Plan) []Step {
 	pr := Progress{
 		Built: map[Variant]bool{}, Calibrated: map[string]bool{}, Rounds: map[string]map[Phase]int{},
+		Counted: map[Phase]int{},
 	}
 	var all []Step
 	for {
@@ -20,6 +21,11 @@ func Steps(p Plan) []Step {
 			pr.ParityDone = true
 		case StepCalibrate:
 			pr.Calibrated[step.Workload] = true
+		case StepCount:
+			pr.Counted[step.Phase] = step.Round
+			if step.Settle {
+				pr.Rows = p.undecided(pr)
+			}
 		case StepRound:
 			if pr.Rounds[step.Workload] == nil {
 				pr.Rounds[step.Workload] = map[Phase]int{}
@@ -32,17 +38,20 @@ func Steps(p Plan) []Step {
 	}
 }
 
-// undecided has one row a service and workload: open before the last look, suspect from then on.
+// undecided has one row a service, workload and pass: open before the last look, suspect from then on.
 func (p Plan) undecided(pr Progress) []Row {
-	last := p.Rounds.Looks[len(p.Rounds.Looks)-1]
+	state := func(done int, looks []int) RowState {
+		if len(looks) == 0 || done < looks[len(looks)-1] {
+			return RowOpen
+		}
+		return RowSuspect
+	}
 	var rows []Row
 	for _, w := range p.Workloads {
-		state := RowOpen
-		if pr.Rounds[w.Name][Screen] >= last {
-			state = RowSuspect
-		}
 		for _, name := range p.ServiceNames() {
-			rows = append(rows, Row{Service: name, Workload: w.Name, State: state})
+			rows = append(rows,
+				Row{Service: name, Workload: w.Name, Pass: Timing, State: state(pr.Rounds[w.Name][Screen], p.Rounds.Looks)},
+				Row{Service: name, Workload: w.Name, Pass: Instructions, State: state(pr.Counted[Screen], p.Rounds.CountLooks)})
 		}
 	}
 	return rows
@@ -51,12 +60,13 @@ func (p Plan) undecided(pr Progress) []Row {
 // Estimate is how long a plan takes at most. Builds are guesses: only a build can tell.
 type Estimate struct {
 	Build   time.Duration // all variants, clean and incremental
+	Count   time.Duration // the instructions pass, within its cap
 	Measure time.Duration // parity, calibration and screening to the last look
 	Confirm time.Duration // if every service had a suspect in every workload
 }
 
 // Total is the sum of the parts.
-func (e Estimate) Total() time.Duration { return e.Build + e.Measure + e.Confirm }
+func (e Estimate) Total() time.Duration { return e.Build + e.Count + e.Measure + e.Confirm }
 
 // What the parts around the measuring windows take, as the bundled pair takes them.
 const (
@@ -65,11 +75,15 @@ const (
 	trialAround = 400 * time.Millisecond // start, setup, warm-up and stop of one variant
 	parityTime  = time.Second            // of one variant and workload
 	calibration = 2 * time.Second        // of one variant and workload
+	countStart  = 4 * time.Second        // of one process under callgrind
+	countWindow = 4 * time.Second        // of one workload in it, warm-up included
+	atATime     = 2                      // processes under callgrind
 )
 
 // Estimates is how long a plan takes at most.
 func Estimates(p Plan) Estimate {
 	var e Estimate
+	counting := map[Phase]time.Duration{}
 	for _, step := range Steps(p) {
 		switch step.Kind {
 		case StepBuild:
@@ -82,6 +96,9 @@ func Estimates(p Plan) Estimate {
 			e.Measure += parityTime * time.Duration(len(p.Services)*len(p.Workloads))
 		case StepCalibrate:
 			e.Measure += calibration * time.Duration(len(p.Services))
+		case StepCount:
+			process := countStart + countWindow*time.Duration(len(step.Windows))
+			counting[step.Phase] += process * time.Duration((len(step.Start)+atATime-1)/atATime)
 		case StepRound:
 			round := (p.Window.Trial + trialAround) * time.Duration(len(step.Start))
 			if step.Phase == Confirm {
@@ -90,6 +107,9 @@ func Estimates(p Plan) Estimate {
 				e.Measure += round
 			}
 		}
+	}
+	for _, took := range counting {
+		e.Count += min(took, p.Rounds.CountCap)
 	}
 	return e
 }

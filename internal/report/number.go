@@ -23,6 +23,10 @@ func scales(unit string) []step {
 		return []step{{1e-9, "ns"}, {1e-6, "µs"}, {1e-3, "ms"}, {1, "s"}}
 	case "B":
 		return []step{{1, "B"}, {1e3, "kB"}, {1e6, "MB"}, {1e9, "GB"}}
+	case "instr":
+		return []step{{1, "instr"}, {1e3, "k instr"}, {1e6, "M instr"}}
+	case "allocs":
+		return []step{{1, "allocs"}}
 	case "req/s":
 		return []step{{1, "req/s"}}
 	}

@@ -26,7 +26,7 @@ type Run struct {
 	Rates     []OfferedRate  `json:"rates,omitempty"`
 	Trials    []Trial        `json:"trials,omitempty"`
 	Costs     []Cost         `json:"costs,omitempty"` // of the instructions pass
-	Rows      []plan.Row     `json:"rows,omitempty"` // as the last look left them: which rows were confirmed
+	Rows      []plan.Row     `json:"rows,omitempty"`  // as the last look left them: which rows were confirmed
 	Failures  []Failure      `json:"failures,omitempty"`
 	Error     string         `json:"error,omitempty"` // not measured, and no variant is to blame: a full disk, say
 	Warnings  []string       `json:"warnings,omitempty"`
@@ -122,22 +122,22 @@ type Trial struct {
 
 // Stage is a trial's figures for one kind of load, summed over its slices.
 type Stage struct {
-	Requests    int64          `json:"requests"`       // answered, good or bad
-	Errors      int64          `json:"errors"`         // bad answers, broken connections, time-outs
-	Seconds     float64        `json:"s"`              // time in slices
-	CPUSeconds  float64        `json:"cpu_s"`          // of the service's processes, user and kernel
-	Offered     float64        `json:"offered"`        // requests due a second; 0 in a closed loop
-	Achieved    float64        `json:"achieved"`       // requests answered a second
-	Latency     Histogram      `json:"latency"`        // from the intended start (open) or from the send (closed)
-	Service     Histogram      `json:"service"`        // from the actual send; empty in a closed loop, where it is Latency
-	LatenessP99 float64        `json:"lateness_p99_s"` // how late sends left the client
+	Requests    int64     `json:"requests"`       // answered, good or bad
+	Errors      int64     `json:"errors"`         // bad answers, broken connections, time-outs
+	Seconds     float64   `json:"s"`              // time in slices
+	CPUSeconds  float64   `json:"cpu_s"`          // of the service's processes, user and kernel
+	Offered     float64   `json:"offered"`        // requests due a second; 0 in a closed loop
+	Achieved    float64   `json:"achieved"`       // requests answered a second
+	Latency     Histogram `json:"latency"`        // from the intended start (open) or from the send (closed)
+	Service     Histogram `json:"service"`        // from the actual send; empty in a closed loop, where it is Latency
+	LatenessP99 float64   `json:"lateness_p99_s"` // how late sends left the client
 	// ClientCPUSeconds is what the load generator itself spent, user and kernel, on these slices.
 	ClientCPUSeconds float64 `json:"client_cpu_s,omitempty"`
 	// Instructions and Cycles are those of the service's processes in user mode, by hardware counter; 0: not counted.
-	Instructions int64 `json:"instructions,omitempty"`
-	Cycles       int64 `json:"cycles,omitempty"`
-	Slices      int            `json:"slices"`
-	Dropped     map[string]int `json:"dropped,omitempty"` // slices dropped with their block, by outside cause
+	Instructions int64          `json:"instructions,omitempty"`
+	Cycles       int64          `json:"cycles,omitempty"`
+	Slices       int            `json:"slices"`
+	Dropped      map[string]int `json:"dropped,omitempty"` // slices dropped with their block, by outside cause
 }
 
 // Cost is what one window of the instructions pass counted: one variant under one workload, serving a fixed number of

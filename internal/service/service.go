@@ -34,6 +34,7 @@ type Spec struct {
 	Env     map[string]string // pass_env; the service's own Env wins over it
 	Log     string            // bounded; empty: service.log in the box
 	Binds   []sandbox.Bind
+	Wrap    Wrap // of the pass; zero: the timing pass
 }
 
 // readyWithin is how long a service may take to answer where duet.yml does not say.

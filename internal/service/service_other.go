@@ -4,6 +4,7 @@ package service
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"time"
@@ -40,3 +41,15 @@ func (*Service) Sample() (result.MemoryPoint, error) {
 }
 func (*Service) ResetPeak() error        { return sandbox.ErrUnsupported }
 func (*Service) PeakRSS() (int64, error) { return 0, sandbox.ErrUnsupported }
+
+// Callgrind is not available here.
+type Callgrind struct{}
+
+// FindCallgrind refuses.
+func FindCallgrind() (Callgrind, error) { return Callgrind{}, sandbox.ErrUnsupported }
+
+func (Callgrind) Wrap(*sandbox.Box, map[string]string) Wrap { return Wrap{} }
+func (Callgrind) Zero(context.Context, *Service) error      { return sandbox.ErrUnsupported }
+func (Callgrind) Dump(context.Context, *Service, int) (io.ReadCloser, error) {
+	return nil, sandbox.ErrUnsupported
+}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -53,6 +54,7 @@ func Start(ctx context.Context, spec Spec) (*Service, error) {
 	if spec.Service.Ready.Path == "" {
 		spec.Service.Ready.Path = "/health"
 	}
+	spec.Service.Ready.Timeout = spec.Wrap.ready(spec.Service.Ready.Timeout)
 	for tries := 1; ; tries++ {
 		s, err := start(ctx, spec)
 		if err == nil {
@@ -103,7 +105,7 @@ func start(ctx context.Context, spec Spec) (*Service, error) {
 
 func (s *Service) command() sandbox.Command {
 	spec := s.spec
-	argv := []string{spec.Binary}
+	argv := append(slices.Clone(spec.Wrap.Argv), spec.Binary)
 	for _, arg := range spec.Service.Run {
 		argv = append(argv, strings.ReplaceAll(arg, "{port}", strconv.Itoa(s.port)))
 	}
@@ -112,6 +114,7 @@ func (s *Service) command() sandbox.Command {
 		env = map[string]string{}
 	}
 	maps.Copy(env, spec.Service.Env)
+	maps.Copy(env, spec.Wrap.Env)
 	if spec.Service.Port == 0 {
 		env["PORT"] = strconv.Itoa(s.port)
 		env["ADDR"] = "127.0.0.1:" + strconv.Itoa(s.port)
@@ -324,7 +327,9 @@ func (s *Service) Stop(ctx context.Context) error {
 	if s.client != nil {
 		s.client.CloseIdleConnections()
 	}
-	if err := s.process.Signal(syscall.SIGTERM); err == nil {
+	if s.spec.Wrap.Kill {
+		s.process.Kill()
+	} else if err := s.process.Signal(syscall.SIGTERM); err == nil {
 		grace := time.NewTimer(stopGrace)
 		defer grace.Stop()
 		select {

@@ -58,7 +58,7 @@ func Parse(file string, document []byte) (Workload, error) {
 	}
 	w := Workload{
 		Version: 1, Cores: CoresOne, Connections: defaultConnections,
-		Rate: Rate{Share: defaultShare}, WarmUp: defaultWarmUp, MaxErrors: defaultMaxErrors,
+		Rate: Rate{Share: defaultShare}, Arrivals: ArrivalsConstant, WarmUp: defaultWarmUp, MaxErrors: defaultMaxErrors,
 	}
 	err = root.Map(
 		strictyaml.Field{Key: "name", Required: true, Read: strictyaml.Text(&w.Name, strictyaml.Matching(nameSyntax, NameExpected))},
@@ -67,6 +67,7 @@ func Parse(file string, document []byte) (Workload, error) {
 		strictyaml.Field{Key: "cores", Read: strictyaml.Choice(&w.Cores, CoresOne, CoresAll)},
 		strictyaml.Field{Key: "connections", Read: strictyaml.Int(&w.Connections, 1, maxConnections)},
 		strictyaml.Field{Key: "rate", Read: readRate(&w.Rate)},
+		strictyaml.Field{Key: "arrivals", Read: strictyaml.Choice(&w.Arrivals, ArrivalsConstant, ArrivalsPoisson)},
 		strictyaml.Field{Key: "warm_up", Read: strictyaml.Int(&w.WarmUp, 0, maxWarmUp)},
 		strictyaml.Field{Key: "max_errors", Read: strictyaml.Share(&w.MaxErrors, 0, 100)},
 		strictyaml.Field{Key: "setup", Read: ReadSetup(&w.Setup)},

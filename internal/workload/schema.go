@@ -29,6 +29,7 @@ func Schema() []byte {
 			"rate": described(object{"type": "string", "anyOf": []any{
 				object{"pattern": perSecond.String()}, object{"pattern": strictyaml.PercentPattern},
 			}}, "Offered rate of the fixed-rate stage: a share of the slowest base variant's capacity (default 40%) or requests a second, such as 2000/s."),
+			"arrivals":   described(object{"enum": []any{ArrivalsConstant, ArrivalsPoisson}}, "How requests follow each other in the fixed-rate stage: constant (default), evenly spaced; poisson: independent of each other, in bursts and lulls."),
 			"warm_up":    described(intSchema(0, maxWarmUp), "Requests before measuring, discarded. Default 200."),
 			"max_errors": described(object{"type": "string", "pattern": strictyaml.PercentPattern}, "The largest share of bad answers a valid trial may have. Default 1%."),
 			"setup":      described(SetupSchema(), "Requests sent before measuring, to every variant."),

@@ -12,7 +12,8 @@ type Workload struct {
 	Cores       string    `json:"cores,omitempty"` // CoresOne (default) or CoresAll
 	Connections int       `json:"connections"`     // keep-alive connections a variant, 1 to 4096
 	Rate        Rate      `json:"rate"`
-	WarmUp      int       `json:"warm_up"` // requests before measuring, discarded
+	Arrivals    string    `json:"arrivals,omitempty"` // ArrivalsConstant (default) or ArrivalsPoisson
+	WarmUp      int       `json:"warm_up"`            // requests before measuring, discarded
 	Setup       []Request `json:"setup,omitempty"`
 	Requests    []Request `json:"requests"`
 	// MaxErrors is the largest share of bad answers a valid trial may have, 0 to 1.
@@ -23,6 +24,12 @@ type Workload struct {
 const (
 	CoresOne = "1"   // the service is pinned to a core of its own
 	CoresAll = "all" // unpinned: for parallel work and for services with a database
+)
+
+// How the requests of the open-loop stage follow each other.
+const (
+	ArrivalsConstant = "constant" // evenly spaced
+	ArrivalsPoisson  = "poisson"  // independent of each other: exponential gaps, with bursts and lulls
 )
 
 // Rate is the offered rate of the open-loop stage: exactly one of the fields is set.

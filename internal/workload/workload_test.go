@@ -16,6 +16,7 @@ about: reads are skewed, writes are rare
 cores: 1
 connections: 4
 rate: 2000/s
+arrivals: poisson
 warm_up: 50
 max_errors: "0.5%"
 setup:
@@ -75,17 +76,17 @@ func TestParse(t *testing.T) {
 	if w.Name != "links" || w.Version != 2 || w.Cores != CoresOne || w.Connections != 4 || w.WarmUp != 50 || w.MaxErrors != 0.005 {
 		t.Errorf("got %+v", w)
 	}
-	if w.Rate != (Rate{PerSecond: 2000}) {
-		t.Errorf("rate: got %+v", w.Rate)
+	if w.Rate != (Rate{PerSecond: 2000}) || w.Arrivals != ArrivalsPoisson {
+		t.Errorf("rate, arrivals: got %+v, %q", w.Rate, w.Arrivals)
 	}
-	if got := w.Requests[0]; got.Method != "GET" || got.Weight != 19 || got.Expect.Status != 302 || got.Place != "w.yaml:20" {
+	if got := w.Requests[0]; got.Method != "GET" || got.Weight != 19 || got.Expect.Status != 302 || got.Place != "w.yaml:21" {
 		t.Errorf("requests[0]: got %+v", got)
 	}
 	if err := CheckCaptures(w, nil); err != nil {
 		t.Error(err)
 	}
 	small := parsed(t, "name: x\nrequests:\n  - path: /\n")
-	if small.Rate.Share != defaultShare || small.Connections != defaultConnections || small.Requests[0].Expect.Status != 200 || small.Cores != CoresOne {
+	if small.Rate.Share != defaultShare || small.Connections != defaultConnections || small.Requests[0].Expect.Status != 200 || small.Cores != CoresOne || small.Arrivals != ArrivalsConstant {
 		t.Errorf("defaults: got %+v", small)
 	}
 }
@@ -97,7 +98,7 @@ func TestParseErrors(t *testing.T) {
 		{"", "w.yaml:1:1: the file is empty"},
 		{"- a", "w.yaml:1:1: the file: expected a map, got a list"},
 		{"name: X" + tail, `w.yaml:1:7: name "X": expected 1 to 40 of a-z, 0-9 and -, starting with a letter or digit`},
-		{"nmae: x" + tail, `w.yaml:1:1: unexpected key "nmae": expected one of name, version, about, cores, connections, rate, warm_up, max_errors, setup, requests`},
+		{"nmae: x" + tail, `w.yaml:1:1: unexpected key "nmae": expected one of name, version, about, cores, connections, rate, arrivals, warm_up, max_errors, setup, requests`},
 		{"name: x\nname: y" + tail, `w.yaml:2:1: duplicate key "name": first given in line 1`},
 		{"name: x\n", `w.yaml:1:1: missing key "requests"`},
 		{"name: x\nrequests: []\n", `w.yaml:2:11: requests has 0 items: expected 1 to 50`},
@@ -105,6 +106,8 @@ func TestParseErrors(t *testing.T) {
 		{"name: x\nrate: fast" + tail, `w.yaml:2:7: rate "fast": expected a share of the capacity such as "40%" or requests a second such as 2000/s`},
 		{"name: x\nrate: 0%" + tail, `w.yaml:2:7: rate 0%: expected a percentage from 1% to 100%`},
 		{"name: x\nrate: 9999999/s" + tail, `w.yaml:2:7: rate 9999999/s: expected 1/s to 1000000/s`},
+		{"name: x\narrivals: bursts" + tail, `w.yaml:2:11: arrivals: expected one of constant, poisson, got "bursts"`},
+		{"name: x\narrivals: [poisson]" + tail, `w.yaml:2:11: arrivals: expected one of constant, poisson, got a list`},
 		{"name: x\nconnections: 012" + tail, `w.yaml:2:14: connections: expected a whole number from 1 to 4096, got the number 012`},
 		{"name: x\nconnections: 5000" + tail, `w.yaml:2:14: connections 5000: expected 1 to 4096`},
 		{"name: x\nwarm_up:" + tail, `w.yaml:2:1: warm_up: expected a whole number from 0 to 100000, got nothing`},
