@@ -73,14 +73,31 @@ func (s *session) count(ctx context.Context, step plan.Step) error {
 	s.run.Costs = append(s.run.Costs, costs...)
 	s.observe(nil, costs)
 	counted := s.countedRound(step, costs)
-	if limit := s.run.Plan.Rounds.CountCap; limit > 0 && s.pass.counting[step.Phase]+time.Since(began) > limit {
-		s.progress.CountOver[step.Phase] = fmt.Sprintf("the time cap of %s was reached", limit)
-		step.Settle = true
-	}
-	if counted && step.Settle && s.o.Settle != nil {
+	over := s.capReached(step)
+	if step.Phase == plan.Screen && counted && (step.Settle || over) && s.o.Settle != nil {
 		s.settle()
 	}
 	return nil
+}
+
+// capReached ends a phase of the pass whose next round would likely go over the time cap, and says so where rounds
+// were still to come.
+func (s *session) capReached(step plan.Step) bool {
+	rounds := s.run.Plan.Rounds
+	all, done := rounds.CountConfirm, s.progress.Counted[step.Phase]
+	if n := len(rounds.CountLooks); step.Phase == plan.Screen && n > 0 {
+		all = rounds.CountLooks[n-1]
+	}
+	spent := s.pass.counting[step.Phase]
+	each := spent / time.Duration(max(s.begun[roundsKey{phase: step.Phase}], 1))
+	if rounds.CountCap <= 0 || done >= all || spent+each <= rounds.CountCap {
+		return false
+	}
+	why := fmt.Sprintf("the instructions pass ended after %d of %d callgrind rounds to %s: the next would have gone over its time of %s (measure.count in duet.yml)",
+		done, all, step.Phase, rounds.CountCap)
+	s.progress.CountOver[step.Phase] = why
+	s.warnf("%s", why)
+	return true
 }
 
 // settle asks where every row stands and remembers the answer.
@@ -109,12 +126,14 @@ func (s *session) cannotCount(phase plan.Phase) string {
 func (s *session) countedRound(step plan.Step, costs []result.Cost) bool {
 	key := roundsKey{phase: step.Phase}
 	s.begun[key]++
+	struck := map[plan.Variant]bool{} // once a process, however many of its windows it spoilt
 	for _, c := range costs {
 		if c.Invalid == "" {
 			continue
 		}
 		s.o.Progress.Note("%s · %s, callgrind round %d does not count: %s", c.Variant, c.Workload, c.Round, c.Invalid)
-		if c.Workload == step.Windows[len(step.Windows)-1] { // once a process
+		if !struck[c.Variant] {
+			struck[c.Variant] = true
 			s.pass.uncountable[c.Variant]++
 		}
 	}
@@ -164,9 +183,12 @@ func (s *session) slots() int {
 // countOne counts one variant in a fresh process. What goes wrong spoils its windows from there on; an error is what
 // nothing measured after it could be trusted with.
 func (s *session) countOne(ctx context.Context, step plan.Step, v plan.Variant, slot int) ([]result.Cost, error) {
-	costs := make([]result.Cost, len(step.Windows))
-	for i, name := range step.Windows {
-		costs[i] = result.Cost{Variant: v, Workload: name, Phase: step.Phase, Round: s.begun[roundsKey{phase: step.Phase}] + 1}
+	var costs []result.Cost
+	for _, name := range step.Windows {
+		if s.absent[cell{v, name}] {
+			continue // it cannot serve this one
+		}
+		costs = append(costs, result.Cost{Variant: v, Workload: name, Phase: step.Phase, Round: s.begun[roundsKey{phase: step.Phase}] + 1})
 	}
 	running, err := s.startCounted(ctx, v, slot)
 	if err != nil {

@@ -2,6 +2,7 @@ package harness
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -83,5 +84,25 @@ func TestCountCap(t *testing.T) {
 	}
 	if s.progress.CountOver[plan.Screen] == "" {
 		t.Error("the time cap did not end the pass")
+	}
+	if len(s.run.Warnings) != 1 || !strings.Contains(s.run.Warnings[0], "1 of 5 callgrind rounds") {
+		t.Errorf("warnings %q, want one that says how far the pass came", s.run.Warnings)
+	}
+}
+
+// A base that cannot serve one workload is counted under the others.
+func TestCountWithoutAbsent(t *testing.T) {
+	s := counting(t, map[plan.Variant]string{base: "sound", head: "sound"})
+	s.absent[cell{base, "hello"}] = true
+	if err := s.count(t.Context(), countStep(1)); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, c := range s.run.Costs {
+		got = append(got, c.Variant.String()+" "+c.Workload+c.Invalid)
+	}
+	slices.Sort(got)
+	if want := []string{"go@base up", "go@head hello", "go@head up"}; !slices.Equal(got, want) {
+		t.Errorf("counted %q, want %q", got, want)
 	}
 }

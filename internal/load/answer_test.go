@@ -20,9 +20,30 @@ type outcome struct {
 	err    error
 }
 
-// parse feeds a stream in pieces of a size, 0: all at once, and then its end.
+// parse feeds a stream in pieces of a size, 0: all at once, and then its end. It does so to an answer that knows no
+// head, then to ones that know what the stream itself and another one left: the outcome must be the same.
 func parse(r *request, stream string, piece int) outcome {
-	a := answer{maxBody: 1 << 20}
+	cold := parseKnowing(nil, r, stream, piece)
+	known := &knownHead{}
+	parseKnowing(known, &request{}, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 0)
+	for _, left := range []string{"another stream", "the same stream"} {
+		if warm := parseKnowing(known, r, stream, piece); !same(warm, cold) {
+			return outcome{err: fmt.Errorf("got %+v, and %+v knowing the head of %s", cold, warm, left)}
+		}
+		parseKnowing(known, &request{head: true}, stream, 0)
+	}
+	return cold
+}
+
+func same(a, b outcome) bool {
+	if a.err != nil && b.err != nil {
+		return a.err.Error() == b.err.Error()
+	}
+	return a == b
+}
+
+func parseKnowing(known *knownHead, r *request, stream string, piece int) outcome {
+	a := answer{maxBody: 1 << 20, known: known}
 	a.expect(r)
 	done, err := false, error(nil)
 	for rest := []byte(stream); len(rest) > 0 && err == nil; {
@@ -100,6 +121,30 @@ func TestAnswer(t *testing.T) {
 	check(chunked+"3\r\nhel\r\n2\r\nlo\r\n0\r\nX: y\r\n\r\n", "hello", outcome{status: 200, body: 5, found: true})
 	check(chunked+"1\r\na\r\n1\r\nb\r\n1\r\nc\r\n1\r\nd\r\n0\r\n\r\n", "bcd", outcome{status: 200, body: 4, found: true})
 	check(chunked+"1\r\na\r\n1\r\nb\r\n1\r\nc\r\n1\r\nd\r\n0\r\n\r\n", "\r\n", outcome{status: 200, body: 4})
+}
+
+// A head is remembered whole and final, within its bound, and nothing else begins with it.
+func TestKnownHead(t *testing.T) {
+	const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+	check := func(stream, want string) {
+		t.Helper()
+		known := &knownHead{}
+		parseKnowing(known, &request{}, stream, 0)
+		if string(known.text) != want {
+			t.Errorf("%.100q: remembered %.100q, want %q", stream, known.text, want)
+		}
+		if want != "" && (!known.begins([]byte(stream[strings.Index(stream, want):])) || known.begins([]byte(want[1:]))) {
+			t.Errorf("%.100q: begins is wrong", stream)
+		}
+	}
+	check(ok+"hi", ok)
+	check("HTTP/1.1 100 Continue\r\n\r\n", "")
+	check("HTTP/1.1 100 Continue\r\n\r\n"+ok+"hi", ok)
+	check("HTTP/1.1 200 OK\r\nno colon\r\n\r\n", "")
+	check("HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", maxKnown)+"\r\nContent-Length: 0\r\n\r\n", "")
+	if (*knownHead)(nil).begins([]byte(ok)) || (&knownHead{}).begins([]byte(ok)) {
+		t.Error("an empty memory begins a stream")
+	}
 }
 
 func TestAnswerToHead(t *testing.T) {

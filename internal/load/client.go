@@ -133,6 +133,7 @@ func newClient(o Options) (*Client, error) {
 		poller: poller, mail: mail, buffer: make([]byte, 64<<10),
 		conns: make([]conn, len(o.Conns)), ring: make([]int32, len(o.Conns)), epoch: time.Now(),
 	}
+	known := &knownHead{text: make([]byte, 0, maxKnown)}
 	longest := 0
 	for _, r := range requests {
 		longest = max(longest, len(r.contains))
@@ -140,7 +141,7 @@ func newClient(o Options) (*Client, error) {
 	for i := range c.conns {
 		// Room for a common head or chunk line in two pieces, and for any search across pieces.
 		c.conns[i] = conn{fd: -1, answer: answer{
-			maxBody: o.MaxBody, partial: make([]byte, 0, 1024), seam: make([]byte, 0, 2*longest),
+			maxBody: o.MaxBody, known: known, partial: make([]byte, 0, 1024), seam: make([]byte, 0, 2*longest),
 		}}
 	}
 	return c, nil

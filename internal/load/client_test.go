@@ -148,7 +148,7 @@ func TestEveryLoopOnEveryNetwork(t *testing.T) {
 			name := fmt.Sprintf("%s, spin %v", network, spin)
 			check := func(loop string, got Slice, err error, rec *Recorder, want int64) {
 				t.Helper()
-				if err != nil || got.Requests < want || got.Errors != 0 || got.Elapsed <= 0 || got.BytesRead != got.Requests*int64(len(okAnswer)) {
+				if err != nil || got.Requests < want || got.Errors != 0 || got.Elapsed <= 0 || got.CPU <= 0 || got.BytesRead != got.Requests*int64(len(okAnswer)) {
 					t.Errorf("%s, %s: got %+v, %v, want %d good requests", name, loop, got, err, want)
 				}
 				if rec.Latency.Count() != got.Requests || rec.Service.Count() != got.Requests {
@@ -185,12 +185,17 @@ func TestEveryLoopOnEveryNetwork(t *testing.T) {
 
 func TestEmptySlices(t *testing.T) {
 	c := newServer(t, "tcp", answering(okAnswer)).newClient(t, 1, nil)
-	if got, err := c.Open(t.Context(), nil, nil); err != nil || got != (Slice{}) {
-		t.Errorf("Open of nothing: got %+v, %v", got, err)
+	check := func(loop string, got Slice, err error) {
+		t.Helper()
+		got.CPU = 0 // even nothing takes some
+		if err != nil || got != (Slice{}) {
+			t.Errorf("%s: got %+v, %v", loop, got, err)
+		}
 	}
-	if got, err := c.Count(t.Context(), 0, nil); err != nil || got != (Slice{}) {
-		t.Errorf("Count of 0: got %+v, %v", got, err)
-	}
+	got, err := c.Open(t.Context(), nil, nil)
+	check("Open of nothing", got, err)
+	got, err = c.Count(t.Context(), 0, nil)
+	check("Count of 0", got, err)
 	if _, err := c.Count(t.Context(), -1, nil); err == nil {
 		t.Error("Count of -1: no error")
 	}
@@ -202,6 +207,26 @@ func TestEmptySlices(t *testing.T) {
 	}
 	if _, err := c.Open(t.Context(), []time.Duration{-1}, nil); err == nil {
 		t.Error("Open before the slice: no error")
+	}
+}
+
+// The client's own cost is its thread's: it is never nothing, and never more than the time that passed.
+func TestCPUOfSlice(t *testing.T) {
+	s := newServer(t, "unix", answering(okAnswer))
+	var sum Slice
+	for _, spin := range []bool{true, false} {
+		c := s.newClient(t, 1, func(o *Options) { o.Spin = spin })
+		begin := time.Now()
+		got, err := c.Open(t.Context(), evenly(40, time.Millisecond), nil)
+		passed := time.Since(begin)
+		if err != nil || got.Errors != 0 || got.CPU <= 0 || got.CPU > passed {
+			t.Errorf("spin %v: got %+v, %v, in %v", spin, got, err, passed)
+		}
+		before := sum
+		sum.Add(got)
+		if sum.CPU != before.CPU+got.CPU || sum.Requests != before.Requests+40 {
+			t.Errorf("spin %v: %+v and %+v sum to %+v", spin, before, got, sum)
+		}
 	}
 }
 

@@ -12,18 +12,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Calls that never block go past the Go scheduler (RawSyscall): telling it costs more than they do.
+// Calls that never block go past the Go scheduler (RawSyscall): telling it costs more than they do. They are package
+// syscall's: unix's pass through assembly that converts the calling convention twice.
 
 // send writes as much of b as the socket takes.
-func send(fd int, b []byte) (int, unix.Errno) {
-	n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)),
+func send(fd int, b []byte) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)),
 		unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
 	return int(n), errno
 }
 
 // receive reads what is there, 0 bytes at the end of the stream.
-func receive(fd int, b []byte) (int, unix.Errno) {
-	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)),
+func receive(fd int, b []byte) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)),
 		unix.MSG_DONTWAIT, 0, 0)
 	return int(n), errno
 }
@@ -123,7 +124,7 @@ func (p *poller) wait(timeout time.Duration) ([]unix.EpollEvent, error) {
 	room := uintptr(len(p.events))
 	switch {
 	case timeout <= 0:
-		n, _, errno = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.epoll), uintptr(unsafe.Pointer(&p.events[0])), room,
+		n, _, errno = syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.epoll), uintptr(unsafe.Pointer(&p.events[0])), room,
 			0, 0, 0)
 	case p.timer < 0:
 		p.timeout = unix.NsecToTimespec(int64(timeout))
