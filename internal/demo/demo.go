@@ -54,17 +54,8 @@ func Write(ctx context.Context, dir string) (Commits, error) {
 }
 
 func write(ctx context.Context, r repository) (Commits, error) {
-	if err := os.MkdirAll(r.dir, 0o755); err != nil {
+	if err := r.init(ctx); err != nil {
 		return Commits{}, err
-	}
-	// symbolic-ref and not init -b, which git knows since 2.28 only.
-	for _, args := range [][]string{
-		{"init", "--quiet", "--template="},
-		{"symbolic-ref", "HEAD", "refs/heads/main"},
-	} {
-		if _, err := r.git(ctx, 0, args...); err != nil {
-			return Commits{}, err
-		}
 	}
 	var c Commits
 	for i, step := range []struct {
@@ -82,11 +73,27 @@ func write(ctx context.Context, r repository) (Commits, error) {
 			}
 		}
 		var err error
-		if *step.sha, err = r.commit(ctx, i, step.files, step.message); err != nil {
+		if *step.sha, err = r.commit(ctx, i, archive, step.files, step.message); err != nil {
 			return Commits{}, fmt.Errorf("making commit %s: %w", step.files, err)
 		}
 	}
 	return c, nil
+}
+
+// WriteOne makes a repository of one commit in dir under the same terms as Write: the files of the txtar archive, each
+// without its first folder, which has to be main. The sha depends on archive and message alone.
+func WriteOne(ctx context.Context, dir string, archive []byte, message string) (sha string, err error) {
+	if err := empty(dir); err != nil {
+		return "", err
+	}
+	r := repository{dir: dir, home: filepath.Join(dir, ".git")}
+	if err = r.init(ctx); err == nil {
+		sha, err = r.commit(ctx, 0, archive, "main", message)
+	}
+	if err != nil {
+		return "", errors.Join(fmt.Errorf("writing repository %s: %w", dir, err), os.RemoveAll(dir))
+	}
+	return sha, nil
 }
 
 // empty refuses a folder that holds something.
@@ -111,8 +118,25 @@ type repository struct {
 	home string // HOME for git
 }
 
+// init makes the repository, with main checked out and no commit.
+func (r repository) init(ctx context.Context) error {
+	if err := os.MkdirAll(r.dir, 0o755); err != nil {
+		return err
+	}
+	// symbolic-ref and not init -b, which git knows since 2.28 only.
+	for _, args := range [][]string{
+		{"init", "--quiet", "--template="},
+		{"symbolic-ref", "HEAD", "refs/heads/main"},
+	} {
+		if _, err := r.git(ctx, 0, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // commit writes the files of one of the archive's commits and commits them; it returns the sha.
-func (r repository) commit(ctx context.Context, day int, files, message string) (string, error) {
+func (r repository) commit(ctx context.Context, day int, archive []byte, files, message string) (string, error) {
 	for _, f := range txtar.Parse(archive).Files {
 		commit, name, ok := strings.Cut(f.Name, "/")
 		if !ok || commit != files {

@@ -1,3 +1,5 @@
+//go:build !moved
+
 package core
 
 import "strings"

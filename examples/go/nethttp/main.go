@@ -37,7 +37,11 @@ func run(ctx context.Context, env func(string) string) error {
 
 // serve answers on l until ctx ends, then gives requests in flight core.Drain to finish.
 func serve(ctx context.Context, l net.Listener) error {
-	srv := &http.Server{Handler: newApp(core.NewLinks(core.LinkLimit)), ReadHeaderTimeout: 10 * time.Second}
+	app, err := planted(newApp(core.NewLinks(core.LinkLimit)))
+	if err != nil {
+		return err
+	}
+	srv := &http.Server{Handler: app, ReadHeaderTimeout: 10 * time.Second}
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(l) }()
 	select {

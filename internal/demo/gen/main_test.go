@@ -11,7 +11,7 @@ import (
 )
 
 func TestArchiveIsCurrent(t *testing.T) {
-	want, err := bundle(os.DirFS("../../../examples"), os.DirFS("../testdata"))
+	want, err := archive(os.DirFS("../../../examples"), os.DirFS("../testdata"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +27,7 @@ func TestArchiveIsCurrent(t *testing.T) {
 // TestArchiveKeepsEveryByte guards against what txtar cannot hold: a file without a last newline, or with a line
 // that looks like a marker.
 func TestArchiveKeepsEveryByte(t *testing.T) {
-	made, err := bundle(os.DirFS("../../../examples"), os.DirFS("../testdata"))
+	made, err := archive(os.DirFS("../../../examples"), os.DirFS("../testdata"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,10 +43,11 @@ func TestArchiveKeepsEveryByte(t *testing.T) {
 	}
 }
 
-func TestBundleLeavesBuildsOut(t *testing.T) {
+func TestArchiveLeavesBuildsAndPlantsOut(t *testing.T) {
 	file := func() *fstest.MapFile { return &fstest.MapFile{Data: []byte("x\n")} }
-	made, err := bundle(
-		fstest.MapFS{"go/go.mod": file(), "rust/target/debug/axum": file(), "rust/Cargo.toml": file()},
+	made, err := archive(
+		fstest.MapFS{"go/go.mod": file(), "rust/target/debug/axum": file(), "rust/Cargo.toml": file(),
+			"go/plants.go": file(), "rust/core/src/text_moved.rs": file()},
 		fstest.MapFS{"base/a": file(), "main/b": file(), "head/c": file()},
 	)
 	if err != nil {

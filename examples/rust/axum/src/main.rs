@@ -3,6 +3,8 @@
 //! Listens on `$ADDR`, or on loopback at `$PORT` (default 8080), until SIGTERM or SIGINT.
 
 mod app;
+#[cfg(feature = "plants")]
+mod plants;
 
 use std::future::Future;
 use std::io;
@@ -39,11 +41,13 @@ async fn serve(
         // A connection that is already gone is found out on its first read.
         let _ = stream.set_nodelay(true);
     });
-    let server = axum::serve(listener, app::app(Links::new(settings::LINK_LIMIT)))
-        .with_graceful_shutdown(async move {
-            shutdown.await;
-            let _ = stopping.send(());
-        });
+    let app = app::app(Links::new(settings::LINK_LIMIT));
+    #[cfg(feature = "plants")]
+    let app = plants::planted(app)?;
+    let server = axum::serve(listener, app).with_graceful_shutdown(async move {
+        shutdown.await;
+        let _ = stopping.send(());
+    });
     tokio::select! {
         result = server.into_future() => result,
         () = async {

@@ -9,6 +9,7 @@ mod health;
 mod links;
 mod pipeline;
 pub mod settings;
+#[cfg_attr(feature = "moved", path = "text_moved.rs")]
 mod text;
 
 pub use error::{Error, ErrorBody};
