@@ -23,6 +23,7 @@ var arrows = map[string][]string{
 	"internal/plan":       {"internal/strictyaml", "internal/workload"},
 	"internal/result":     {"internal/plan", "internal/workload"},
 	"internal/stats":      {},
+	"internal/noise":      {"internal/stats", "internal/result"},
 	"internal/parity":     {},
 	"examples/contract":   {"internal/parity"},
 	"internal/compare":    {"internal/stats", "internal/result", "internal/plan"},
@@ -34,16 +35,22 @@ var arrows = map[string][]string{
 	"internal/load":       {"internal/plan", "internal/result", "internal/workload"},
 	"internal/harness": {"internal/source", "internal/build", "internal/service", "internal/load", "internal/sandbox",
 		"internal/parity", "internal/profdiff", "internal/plan", "internal/result", "internal/workload"},
-	"internal/profdiff": {"internal/result", "internal/plan"},
-	"internal/demo":     {},
-	"internal/demo/gen": {"internal/demo"},
+	"internal/profdiff":          {"internal/result", "internal/plan"},
+	"internal/demo":              {},
+	"internal/demo/bundle":       {},
+	"internal/demo/gen":          {"internal/demo/bundle"},
+	"internal/selftest/pair":     {"internal/demo", "internal/plan"},
+	"internal/selftest/pair/gen": {"internal/demo/bundle"},
+	"internal/selftest": {"internal/harness", "internal/compare", "internal/report", "internal/stats", "internal/selftest/pair",
+		"internal/plan", "internal/result", "internal/workload"},
 	"cmd/duet": {"workloads", "internal/workload", "internal/plan", "internal/result", "internal/compare", "internal/report",
-		"internal/source", "internal/build", "internal/harness", "internal/sandbox", "internal/demo", "internal/parity"},
+		"internal/source", "internal/build", "internal/harness", "internal/sandbox", "internal/demo", "internal/parity", "internal/service", "internal/load", "internal/noise",
+		"internal/selftest", "internal/selftest/pair"},
 }
 
 // thirdParty is every module that may be imported outside tests, and by whom: each outside thing has one home.
 var thirdParty = map[string][]string{
-	"github.com/HdrHistogram/hdrhistogram-go": {"internal/result"},
+	"github.com/HdrHistogram/hdrhistogram-go": {"internal/result", "internal/selftest"},
 	"github.com/bmatcuk/doublestar/v4":        {"internal/plan"},
 	"github.com/BurntSushi/toml":              {"internal/build"},
 	"github.com/goccy/go-yaml":                {"internal/strictyaml", "examples/contract"},
@@ -56,9 +63,10 @@ var thirdParty = map[string][]string{
 	"github.com/vishvananda/netns":            {"internal/service", "internal/sandbox"},
 	"github.com/theory/jsonpath":              {"internal/parity", "examples/contract"},
 	"golang.org/x/mod":                        {"internal/build"},
+	"golang.org/x/perf":                       {"internal/selftest"},
 	"golang.org/x/sys":                        {"internal/sandbox", "internal/service", "internal/load", "internal/harness", "internal/build", "cmd/duet"},
 	"golang.org/x/term":                       {"cmd/duet"},
-	"golang.org/x/tools":                      {"internal/demo", "internal/demo/gen"},
+	"golang.org/x/tools":                      {"internal/demo", "internal/demo/bundle", "internal/demo/gen", "internal/selftest/pair/gen"},
 	"gonum.org/v1/gonum":                      {"internal/stats"},
 }
 

@@ -13,14 +13,27 @@ import (
 	"github.com/duet-bench/duet/internal/harness"
 	"github.com/duet-bench/duet/internal/report"
 	"github.com/duet-bench/duet/internal/sandbox"
+	"github.com/duet-bench/duet/internal/service"
 )
 
 func doctorCommand(w world) *cobra.Command {
-	return &cobra.Command{
-		Use:     "doctor",
-		Short:   "What this machine can do: toolchains, cores, isolation, profilers; what is missing and how to get it",
-		Example: "  duet doctor",
+	var n noiseFlags
+	c := &cobra.Command{
+		Use:   "doctor",
+		Short: "What this machine can do: toolchains, cores, isolation, profilers; what is missing and how to get it",
+		Long: `Say what this machine has for measuring, what it lacks and how to get it. Nothing is changed.
+
+With --noise, measure two identical copies of a small built-in service against each other instead, say how quiet this
+machine is and print the measure block for duet.yml that fits it. Run it with nothing else going on, about as a real
+run would be.`,
+		Example: "  duet doctor\n  duet doctor --noise\n  duet doctor --noise --json",
 		RunE: func(c *cobra.Command, _ []string) error {
+			if n.wanted {
+				return n.run(c.Context(), w)
+			}
+			if err := n.alone(c); err != nil {
+				return err
+			}
 			findings := examine(build.Toolchains(c.Context(), os.Environ()))
 			if err := printFindings(w, findings); err != nil {
 				return err
@@ -33,6 +46,9 @@ func doctorCommand(w world) *cobra.Command {
 			return nil
 		},
 	}
+	n.flags(c)
+	c.AddCommand(noiseServiceCommand(w))
+	return c
 }
 
 // finding is one thing a machine has or lacks.
@@ -61,7 +77,7 @@ func examine(toolchains map[string]string) []finding {
 		finding{subject: "isolation: own uid", ok: probe.Root || probe.Sudo, found: rights(probe), cure: "run as root, or as a user that may `sudo -n`: builds and services then get a uid of their own"},
 		finding{subject: "network namespaces", ok: probe.Namespaces || probe.Sudo, found: "services on one fixed port run together", cure: "run as root, or as a user that may `sudo -n`: until then services on one fixed port take turns"},
 		hardwareCounters(),
-		tool("valgrind", false, "apt-get install valgrind", "--version"),
+		valgrind(),
 		library("gperftools", []string{"libprofiler.so.0", "libtcmalloc.so.4"}, "apt-get install google-perftools libgoogle-perftools4"),
 		tool("perf", false, "apt-get install linux-perf (Debian) or linux-tools-generic (Ubuntu)", "--version"),
 	)
@@ -93,6 +109,31 @@ func tool(name string, required bool, cure, flag string) finding {
 	}
 	f.ok = true
 	f.found, _, _ = strings.Cut(strings.TrimSpace(string(text)), "\n")
+	return f
+}
+
+// hardwareCounters says what a count of this very moment said: whether there are any can only be tried.
+func hardwareCounters() finding {
+	probe := service.ProbeCounters()
+	f := finding{subject: "hardware counters", ok: probe.Works, found: "instructions:u and cycles:u, tried", cure: probe.Why}
+	if probe.Cure != "" {
+		f.cure += ": " + probe.Cure
+	}
+	return f
+}
+
+// valgrind counts where the machine does not, and names functions and lines everywhere. vgdb, which tells it when to
+// count, is a program of the same package.
+func valgrind() finding {
+	const use = "instructions, functions and lines"
+	f := tool("valgrind", false, use+"; apt-get install valgrind", "--version")
+	if !f.ok {
+		return f
+	}
+	if _, err := exec.LookPath("vgdb"); err != nil {
+		return finding{subject: f.subject, cure: use + "; " + f.found + " is here, but vgdb is not on PATH: apt-get install --reinstall valgrind"}
+	}
+	f.found += " and vgdb: " + use
 	return f
 }
 
