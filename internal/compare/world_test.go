@@ -19,6 +19,8 @@ type world struct {
 	noise float64 // SD of the log of one trial's figure; d has √2 times as much
 	// shift is ln(figure ÷ usual); nil: none.
 	shift func(v plan.Variant, workload, metric string) float64
+	// disturb is what one round does to its trials' figures, as ln, by variant and metric; nil: nothing.
+	disturb func(rng *rand.Rand) map[plan.Variant]map[string]float64
 	// spoil may change a trial before it is added; nil: nothing.
 	spoil func(t *result.Trial)
 	// latency adds histograms, which cost time.
@@ -81,13 +83,17 @@ func (w *world) round(name string, phase plan.Phase, round int) {
 	for _, b := range w.run.Builds {
 		identical[b.Variant.Service] = identical[b.Variant.Service] || b.IdenticalToBase
 	}
+	var disturbed map[plan.Variant]map[string]float64
+	if w.disturb != nil {
+		disturbed = w.disturb(w.rng)
+	}
 	for _, v := range variants {
 		if _, ok := w.run.Plan.Services[v]; !ok || (identical[v.Service] && v.Side == plan.Base) {
 			continue
 		}
 		figure := map[string]float64{}
 		for _, m := range metrics {
-			d := w.noise * w.rng.NormFloat64()
+			d := w.noise*w.rng.NormFloat64() + disturbed[v][m]
 			if w.shift != nil {
 				d += w.shift(v, name, m)
 			}
