@@ -84,11 +84,11 @@ type reported struct {
 		Identical     bool
 	}
 	Rows []struct {
-		Service, Workload, Metric, Verdict string
-		Ratio                              float64
-		CI                                 [2]float64
-		Rounds                             int
-		Identical                          bool
+		Service, Workload, Metric, Verdict, Why string
+		Ratio                                   float64
+		CI                                      [2]float64
+		Rounds                                  int
+		Identical                               bool
 	}
 	Gaps   []struct{ Pair, Workload, Metric string }
 	Builds []struct {
@@ -126,11 +126,18 @@ func TestPlantedRegressionAndItsReverse(t *testing.T) {
 		t.Fatal("the demo's main branch has not moved on: the merge base would prove nothing")
 	}
 	measure := func(name, base, head string, more ...string) (outcome, reported, string) {
-		out := filepath.Join(t.TempDir(), name)
-		args := append([]string{"run", "--repo", repo, "--base", base, "--head", head, "--out", out,
-			"--budget", "15s", "--seed", "1", "--workload", "json-pipeline"}, more...)
-		o := run(t, repo, args...)
-		return o, readReport(t, out), out
+		for try := 1; ; try++ {
+			out := filepath.Join(t.TempDir(), name)
+			args := append([]string{"run", "--repo", repo, "--base", base, "--head", head, "--out", out,
+				"--budget", "15s", "--seed", "1", "--workload", "json-pipeline"}, more...)
+			o := run(t, repo, args...)
+			r := readReport(t, out)
+			if why := unsettled(r); why != "" && try == 1 { // a neighbour took the cores: time has a second chance, work needs none
+				t.Logf("measuring a second time: %s", why)
+				continue
+			}
+			return o, r, out
+		}
 	}
 
 	t.Run("forward", func(t *testing.T) {
@@ -144,7 +151,8 @@ func TestPlantedRegressionAndItsReverse(t *testing.T) {
 		if r.Head.SHA != commits.Head {
 			t.Errorf("head: got %s, want %s", r.Head.SHA, commits.Head)
 		}
-		checkCPU(t, r, "regressed", 2, 1e9)
+		checkGo(t, r, "instructions_callgrind", "regressed", 2, 1e9)
+		checkGo(t, r, "cpu_per_request", "regressed", 2, 1e9)
 		if s := r.Services["rust"]; s.Verdict != "unchanged" || !s.Identical {
 			t.Errorf("rust: got %+v, want unchanged and identical", s)
 		}
@@ -165,7 +173,8 @@ func TestPlantedRegressionAndItsReverse(t *testing.T) {
 		if o.status != 0 {
 			t.Errorf("exit status: got %d, want 0\n%s", o.status, o.stderr)
 		}
-		checkCPU(t, r, "improved", 0, 0.5)
+		checkGo(t, r, "instructions_callgrind", "improved", 0, 0.5)
+		checkGo(t, r, "cpu_per_request", "improved", 0, 0.5)
 	})
 }
 
@@ -181,21 +190,31 @@ func commitOnTop(t *testing.T, repo, parent, content string) string {
 	return strings.TrimSpace(string(sha))
 }
 
-// checkCPU wants every CPU-per-request row of the Go service to have a verdict and a ratio in a range.
-func checkCPU(t *testing.T, r reported, verdict string, low, high float64) {
+// unsettled is why CPU per request of the Go service was not settled, if so.
+func unsettled(r reported) string {
+	for _, row := range r.Rows {
+		if row.Service == "go" && row.Metric == "cpu_per_request" && (row.Verdict == "not-judged" || row.Verdict == "inconclusive") {
+			return row.Workload + " cpu_per_request is " + row.Verdict + ": " + row.Why
+		}
+	}
+	return ""
+}
+
+// checkGo wants every row of a metric of the Go service to have a verdict and a ratio in a range.
+func checkGo(t *testing.T, r reported, metric, verdict string, low, high float64) {
 	t.Helper()
 	found := false
 	for _, row := range r.Rows {
-		if row.Service != "go" || row.Metric != "cpu_per_request" {
+		if row.Service != "go" || row.Metric != metric {
 			continue
 		}
 		found = true
 		if row.Verdict != verdict || row.Ratio < low || row.Ratio > high {
-			t.Errorf("go %s cpu_per_request: got %s, ratio %.2f %v, want %s in [%g, %g]", row.Workload, row.Verdict, row.Ratio, row.CI, verdict, low, high)
+			t.Errorf("go %s %s: got %s, ratio %.2f %v, want %s in [%g, %g]", row.Workload, metric, row.Verdict, row.Ratio, row.CI, verdict, low, high)
 		}
 	}
 	if !found {
-		t.Error("no cpu_per_request row for go")
+		t.Errorf("no %s row for go", metric)
 	}
 	// A service is improved only if its memory is not inconclusive, which is the machine's to say; it is
 	// regressed if any row is.

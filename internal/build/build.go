@@ -8,7 +8,8 @@
 //
 // "Clean" means: everything of the service and of its dependencies is compiled. Go's standard library is not:
 // like Rust's it is there, compiled once for both sides, before any code of theirs runs. Services do not share
-// compiled dependencies with each other, so that the order of building tells nothing.
+// compiled dependencies with each other, so that the order of building tells nothing; those that differ only in how
+// they are started are built once.
 //
 // "Incremental" means: a newline was appended to the file that holds func main or fn main, and the binary was
 // removed, so that compiling that package and linking is what is timed.
@@ -36,6 +37,8 @@ type Built struct {
 	Binary string   // absolute path
 	Files  []string // copied files, slash-separated, relative to Dir, sorted
 	Record result.Build
+
+	kept []kept // Files, as inputs
 }
 
 // Failure is a fetch or build that failed by the tree's own doing. It is a fact about the variant.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -173,8 +174,15 @@ func (w *Workshop) Build(ctx context.Context, service, out string) (Built, error
 		Notes: r.notes, FetchSeconds: r.fetched.Seconds(),
 	}}
 	err := r.err
+	if twin, found := w.twin(r); found && err == nil {
+		w.share(ctx, twin, r, &b)
+		return b, nil
+	}
 	if err == nil {
 		err = w.build(ctx, r, &b)
+	}
+	if err == nil {
+		w.site.made = append(w.site.made, made{r.service, b})
 	}
 	if err != nil {
 		b.Record.Error = err.Error()
@@ -206,6 +214,38 @@ func (w *Workshop) build(ctx context.Context, r *recipe, b *Built) error {
 	}
 	w.rebuild(ctx, r, &b.Record)
 	return errors.Join(ctx.Err(), w.site.Box.KillAll(ctx))
+}
+
+// made is a service of the side that is in and what its build came to.
+type made struct {
+	service plan.Service
+	built   Built
+}
+
+// twin is a service that was built by the same recipe already: only how they are started differs.
+func (w *Workshop) twin(r *recipe) (made, bool) {
+	for _, m := range w.site.made {
+		a, b := m.service, r.service
+		if a.Lang == b.Lang && a.Dir == b.Dir && a.Binary == b.Binary && slices.Equal(a.Build, b.Build) && slices.Equal(a.Files, b.Files) {
+			return m, true
+		}
+	}
+	return made{}, false
+}
+
+// share gives a service its twin's binary, files and figures. A second build would make the same again, and what its
+// time showed beyond the first's would be noise.
+func (w *Workshop) share(ctx context.Context, twin made, r *recipe, b *Built) {
+	b.Dir, b.Binary, b.Files, b.kept = twin.built.Dir, twin.built.Binary, twin.built.Files, twin.built.kept
+	of := twin.built.Record
+	b.Record.CleanSeconds, b.Record.CleanCPU = of.CleanSeconds, of.CleanCPU
+	b.Record.IncrementalSeconds, b.Record.IncrementalCPU = of.IncrementalSeconds, of.IncrementalCPU
+	b.Record.BinaryBytes, b.Record.BinarySHA256 = of.BinaryBytes, of.BinarySHA256
+	b.Record.InputsSHA256 = inputsSHA256(of.BinarySHA256, b.kept, r.service)
+	b.Record.Notes = append(slices.Clone(b.Record.Notes), "built once for it and "+twin.service.Name)
+	if r.measured != nil {
+		r.measured(ctx, b.Binary, &b.Record)
+	}
 }
 
 // startClean removes what an earlier build compiled.
@@ -254,6 +294,7 @@ func (w *Workshop) keep(r *recipe, b *Built) error {
 	b.Binary = filepath.Join(b.Dir, name)
 	b.Record.BinaryBytes, b.Record.BinarySHA256 = size, binary.sha256
 	b.Record.InputsSHA256 = inputsSHA256(binary.sha256, files, r.service)
+	b.kept = files
 	for _, f := range files {
 		b.Files = append(b.Files, f.name)
 	}

@@ -60,6 +60,7 @@ type site struct {
 	Site
 	root    *os.Root // of the tree
 	recipes map[string]*recipe
+	made    []made
 }
 
 // NewWorkshop makes the workshop's folders in o.Dir.

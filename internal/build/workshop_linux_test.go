@@ -137,3 +137,36 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("got %v, want a DiskError", err)
 	}
 }
+
+// Services that differ only in how they are started are built once, and are still different inputs.
+func TestTwins(t *testing.T) {
+	s := newShop(t, "-- repo/plain/go.mod --\nmodule plain\n\ngo 1.24\n-- repo/plain/main.go --\npackage main\n\nfunc main() { println(\"hello\") }\n-- repo/plain/file.txt --\nx\n", "")
+	one := plan.Service{Name: "one", Lang: plan.Go, Dir: "plain"}
+	two, three := one, one
+	two.Name, two.Env = "two", map[string]string{"GOGC": "50"}
+	three.Name, three.Files = "three", []string{"file.txt"}
+	built := map[string]Built{}
+	for _, side := range []plan.Side{plan.Base, plan.Head} {
+		s.enter(side, one, two, three)
+		for _, name := range []string{"one", "two", "three"} {
+			built[name+"@"+string(side)] = s.build(name)
+		}
+		check(t, s.Leave(t.Context()))
+	}
+	for _, side := range []string{"@base", "@head"} {
+		a, b, c := built["one"+side], built["two"+side], built["three"+side]
+		if a.Binary != b.Binary || c.Binary == a.Binary {
+			t.Errorf("%s: binaries at %s, %s and %s: want the first two to be one, and the third its own: it has files", side, a.Binary, b.Binary, c.Binary)
+		}
+		if a.Record.InputsSHA256 == b.Record.InputsSHA256 || b.Record.Settings["GOGC"] != "50" || a.Record.Settings["GOGC"] != "" {
+			t.Errorf("%s: one's and two's inputs or settings are the same, and two has GOGC=50", side)
+		}
+		if b.Record.CleanSeconds != a.Record.CleanSeconds || b.Record.BinaryBytes != a.Record.BinaryBytes || b.Record.Variant.Service != "two" {
+			t.Errorf("%s: two's record %+v, want one's figures", side, b.Record)
+		}
+		contains(t, "two's notes", strings.Join(b.Record.Notes, "\n"), "built once for it and one")
+	}
+	if base, head := built["two@base"], built["two@head"]; base.Binary == head.Binary || base.Record.InputsSHA256 != head.Record.InputsSHA256 {
+		t.Error("two at head: want a build of its own, with base's inputs")
+	}
+}

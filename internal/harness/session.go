@@ -44,7 +44,8 @@ type session struct {
 	begun      map[roundsKey]int  // rounds begun, repeated ones too: the number a trial carries
 	fatal      error              // nothing measured from here on could be trusted
 
-	pass instructions
+	pass     instructions
+	hardware hardware
 }
 
 // newSession makes the temporary folder and exports both trees, before any of their code runs.
@@ -69,7 +70,7 @@ func newSession(ctx context.Context, run *result.Run, o Options) (*session, erro
 			Calibrated: map[string]bool{}, Rounds: map[string]map[plan.Phase]int{}, Stopped: map[string]string{},
 			Counted: map[plan.Phase]int{}, CountOver: map[plan.Phase]string{},
 		},
-		pass:  newInstructions(),
+		pass: newInstructions(), hardware: findHardware(),
 		boxes: map[plan.Variant]*sandbox.Box{}, binaries: map[plan.Variant]build.Built{},
 		spaces: map[plan.Variant]*service.Namespace{}, rates: map[string]float64{}, spoilt: map[cell]int{}, absent: map[cell]bool{}, begun: map[roundsKey]int{},
 		cores: chooseCores(allowedCores(), siblingsFromSysfs),

@@ -6,6 +6,7 @@ import (
 
 	"github.com/duet-bench/duet/internal/load"
 	"github.com/duet-bench/duet/internal/result"
+	"github.com/duet-bench/duet/internal/service"
 )
 
 // tally sums a stage of one trial, slice by slice. Slices whose block suffered from outside are held apart; all but
@@ -26,7 +27,9 @@ type sums struct {
 	sending  time.Duration // open loop: how long sending what was due took, each slice at least its own length
 	cpu      time.Duration
 	client   time.Duration // CPU of the load generator itself
-	example  string        // first bad answer
+	work     service.Counts
+	unknown  bool   // some slice has no count, and so the sum has none
+	example  string // first bad answer
 	recorder load.Recorder
 }
 
@@ -35,6 +38,8 @@ type sliceDone struct {
 	load     load.Slice
 	cpu      time.Duration
 	span     time.Duration // of sending
+	work     service.Counts
+	counted  bool // work is known
 	recorder *load.Recorder
 }
 
@@ -58,6 +63,7 @@ func (t *tally) add(s sliceDone, cause string) {
 	to.sending += s.span
 	to.cpu += s.cpu
 	to.client += s.load.CPU
+	to.count(s.work, !s.counted)
 	to.recorder.Add(s.recorder)
 	if to.example == "" {
 		to.example = s.load.Failures.First()
@@ -81,8 +87,17 @@ func (t *tally) stage(offered float64) (stage result.Stage, example string) {
 		stage.Service = s.recorder.Service
 		stage.Achieved = perSecond(s.requests, s.sending)
 	}
+	if !s.unknown {
+		stage.Instructions, stage.Cycles = s.work.Instructions, s.work.Cycles
+	}
 	stage.LatenessP99, _ = s.recorder.Lateness.At(99)
 	return stage, s.example
+}
+
+func (s *sums) count(work service.Counts, unknown bool) {
+	s.work.Instructions += work.Instructions
+	s.work.Cycles += work.Cycles
+	s.unknown = s.unknown || unknown
 }
 
 func (s *sums) merge(other *sums) {
@@ -93,6 +108,7 @@ func (s *sums) merge(other *sums) {
 	s.sending += other.sending
 	s.cpu += other.cpu
 	s.client += other.client
+	s.count(other.work, other.unknown)
 	s.recorder.Add(&other.recorder)
 	if s.example == "" {
 		s.example = other.example

@@ -42,6 +42,10 @@ type turn struct {
 	pending                load.Recorder // the running block's, until it is known to count
 	slice                  load.Slice
 	cpu                    time.Duration
+	work                   service.Counts // the slice's, by hardware counter
+	counted                bool           // work is known
+	counter                counter        // nil: none
+	counterErr             error          // why it is gone
 	measured               bool
 	span                   time.Duration // open loop: how long sending took, at least the slice's length
 	clock                  time.Duration // the CPU clock when spent last read it
@@ -61,6 +65,7 @@ func (s *session) begin(ctx context.Context, step plan.Step, w workload.Workload
 		t.tail = service.TailOf(err)
 		t.spoil(err)
 	}
+	s.openCounter(t)
 	return t
 }
 
@@ -100,7 +105,7 @@ func (t *turn) stepName(step string) string {
 	return step
 }
 
-// measure spends one slice on the variant and reads its CPU clock on both sides.
+// measure spends one slice on the variant and reads its CPU clock and its counters on both sides.
 func (t *turn) measure(slice func(*turn) (load.Slice, error)) error {
 	if t.first.IsZero() {
 		t.first = time.Now()
@@ -109,14 +114,19 @@ func (t *turn) measure(slice func(*turn) (load.Slice, error)) error {
 	if err != nil {
 		return t.crashed(err)
 	}
+	workBefore, _ := t.readCounter()
 	if t.slice, err = slice(t); err != nil {
 		return t.crashed(err)
 	}
+	workAfter, counted := t.readCounter()
 	after, err := t.service.CPU()
 	if err != nil {
 		return t.crashed(err)
 	}
 	t.cpu, t.measured = after-before, true
+	t.work, t.counted = service.Counts{
+		Instructions: workAfter.Instructions - workBefore.Instructions, Cycles: workAfter.Cycles - workBefore.Cycles,
+	}, counted
 	return nil
 }
 
@@ -140,7 +150,7 @@ func (t *turn) settle(to *tally, cause string) {
 	if !t.measured {
 		return
 	}
-	to.add(sliceDone{load: t.slice, cpu: t.cpu, span: t.span, recorder: &t.pending}, cause)
+	to.add(sliceDone{load: t.slice, cpu: t.cpu, span: t.span, work: t.work, counted: t.counted, recorder: &t.pending}, cause)
 	t.pending.Reset()
 	t.measured, t.span, t.cpu = false, 0, 0
 }
@@ -233,6 +243,10 @@ func (t *turn) readMemory() {
 
 // stop ends the variant's processes, daemonised or not, before anything else is measured.
 func (t *turn) stop(s *session) {
+	t.closeCounter()
+	if t.counterErr != nil {
+		s.warnf("some trials have no instructions by hardware counter: %v", t.counterErr)
+	}
 	if t.client != nil {
 		t.client.Close()
 		t.client = nil
