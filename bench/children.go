@@ -73,11 +73,14 @@ func (b *bench) build(ctx context.Context) error {
 		return nil
 	}
 	for _, tool := range []string{"hey", "bombardier"} {
-		text, err := exec.CommandContext(ctx, "go", "tool", "-n", tool).CombinedOutput()
+		command := exec.CommandContext(ctx, "go", "tool", "-n", tool)
+		var said strings.Builder // downloads are told there, and are no part of the path
+		command.Stderr = &said
+		path, err := command.Output()
 		if err != nil {
-			return fmt.Errorf("building %s (run this in its own module: go -C bench run .): %w: %s", tool, err, text)
+			return fmt.Errorf("building %s (run this in its own module: go -C bench run .): %w: %s", tool, err, said.String())
 		}
-		b.tools[tool] = strings.TrimSpace(string(text))
+		b.tools[tool] = strings.TrimSpace(string(path))
 	}
 	return nil
 }

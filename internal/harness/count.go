@@ -333,8 +333,10 @@ func (s *session) sizeWindow(w workload.Workload, capacity map[plan.Variant]floa
 	if len(rounds.CountLooks) > 0 {
 		looks = rounds.CountLooks[len(rounds.CountLooks)-1]
 	}
-	process := rounds.CountCap/time.Duration(looks*max(turns, 1)) - countedStart
-	window := process / time.Duration(len(s.run.Plan.Workloads)) * 2 / 3 // a third for the warm-up and setup
-	window = min(window, windowTime)
+	window := windowTime
+	if rounds.CountCap > 0 {
+		process := rounds.CountCap/time.Duration(looks*max(turns, 1)) - countedStart
+		window = min(window, process/time.Duration(len(s.run.Plan.Workloads))/2) // the other half is the warm-up's
+	}
 	s.pass.counted[w.Name] = min(max(int(window.Seconds()*slowest/slowdown), leastCounted), mostCounted)
 }

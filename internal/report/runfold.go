@@ -76,18 +76,25 @@ func (r Report) measured() []Text {
 			out = append(out, t)
 		}
 	}
-	add(listed("rounds: ", run.Rounds, func(x Rounds) Text {
-		words := " " + count(x.Screen)
-		if x.Confirm > 0 {
-			words += " + " + count(x.Confirm) + " to confirm"
+	phases := func(screen, confirm int) string {
+		words := " " + count(screen)
+		if confirm > 0 {
+			words += " + " + count(confirm) + " to confirm"
 		}
-		return say(name(x.Workload), plain(words))
-	}))
+		return words
+	}
+	add(listed("rounds: ", run.Rounds, func(x Rounds) Text { return say(name(x.Workload), plain(phases(x.Screen, x.Confirm))) }))
+	if c := run.Callgrind; c != nil {
+		add(say(plain("callgrind rounds:" + phases(c.Screen, c.Confirm))))
+	}
 	add(listed("offered rates: ", run.Rates, func(x Rate) Text {
 		return say(name(x.Workload), plain(" "+quantity(known(x.PerSecond), "req/s")))
 	}))
 	if run.Lateness != nil {
 		add(say(plain("sends left late by at most " + quantity(run.Lateness, "s") + " (p99 of the worst trial)")))
+	}
+	if run.ClientCPU != nil {
+		add(say(plain("the load generator's own CPU per request, all connections busy: " + quantity(run.ClientCPU, "s"))))
 	}
 	add(listed("where the time went: ", run.Durations, func(x result.StepDuration) Text {
 		return say(name(x.Step), plain(" "+span(x.Seconds)))

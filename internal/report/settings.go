@@ -25,7 +25,9 @@ type Settings struct {
 	Dropped   []plan.Dropped        `json:"dropped"`
 	Invalid   []Tally               `json:"invalid_trials"`
 	Slices    []Tally               `json:"dropped_slices"` // by outside cause
+	Callgrind *CallgrindRounds      `json:"callgrind_rounds"`
 	Lateness  *float64              `json:"lateness_p99_s"` // of the client, the worst trial's
+	ClientCPU *float64              `json:"client_cpu_s"`   // of the load generator, a request with all connections busy
 	Durations []result.StepDuration `json:"durations"`
 	Gate      plan.Gate             `json:"gate"`
 	Notes     map[string][]string   `json:"notes,omitempty"` // of a build, by variant
@@ -36,6 +38,12 @@ type Rounds struct {
 	Workload string `json:"workload"`
 	Screen   int    `json:"screen"`
 	Confirm  int    `json:"confirm"`
+}
+
+// CallgrindRounds is how many rounds of the instructions pass were done.
+type CallgrindRounds struct {
+	Screen  int `json:"screen"`
+	Confirm int `json:"confirm"`
 }
 
 // Rate is the offered rate of a workload's fixed-rate stage.
@@ -70,7 +78,7 @@ func settings(run result.Run) Settings {
 		}
 	}
 	invalid, dropped := map[string]int{}, map[string]int{}
-	late := 0.0
+	late, clientCPU, closed := 0.0, 0.0, int64(0)
 	for _, t := range run.Trials {
 		if t.Invalid != "" {
 			invalid[t.Invalid]++
@@ -81,9 +89,26 @@ func settings(run result.Run) Settings {
 			}
 		}
 		late = math.Max(late, finite(t.Open.LatenessP99))
+		clientCPU, closed = clientCPU+finite(t.Closed.ClientCPUSeconds), closed+t.Closed.Requests
 	}
 	s.Invalid, s.Slices, s.Lateness = tallies(invalid), tallies(dropped), known(late)
+	s.ClientCPU, s.Callgrind = known(clientCPU/float64(max(closed, 1))), callgrindRounds(run.Costs)
 	return s
+}
+
+func callgrindRounds(costs []result.Cost) *CallgrindRounds {
+	if len(costs) == 0 {
+		return nil
+	}
+	var c CallgrindRounds
+	for _, cost := range costs {
+		if cost.Phase == plan.Confirm {
+			c.Confirm = max(c.Confirm, cost.Round)
+		} else {
+			c.Screen = max(c.Screen, cost.Round)
+		}
+	}
+	return &c
 }
 
 // rounds counts each workload's rounds, workloads in the order they were measured.
