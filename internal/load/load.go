@@ -160,7 +160,7 @@ func printable(text string) string {
 // Recorder takes the durations of slices. The zero value is ready to use and allocates on first use only.
 type Recorder struct {
 	Latency  result.Histogram // from the intended start; in a closed loop from the send
-	Service  result.Histogram // from the send
+	Service  result.Histogram // from the send; open loop only: in a closed one it is the latency
 	Lateness result.Histogram // the client's own delay of sends; open loop only
 }
 

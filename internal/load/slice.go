@@ -345,7 +345,9 @@ func (c *Client) answered(i int, hung bool) {
 	now := c.now()
 	c.spoken = true
 	s.rec.Latency.Record(now - cn.due)
-	s.rec.Service.Record(now - cn.sent)
+	if s.kind == open { // else it is the latency
+		s.rec.Service.Record(now - cn.sent)
+	}
 	s.result.Requests++
 	s.last, s.active, s.heard = now, now, now
 	r := cn.request
@@ -431,7 +433,9 @@ func (c *Client) expire(now time.Duration) {
 		if cn.state != busy || now-cn.due <= c.timeout {
 			continue
 		}
-		s.rec.Service.Record(now - cn.sent)
+		if s.kind == open {
+			s.rec.Service.Record(now - cn.sent)
+		}
 		c.timedOut(cn.due, now, func() string {
 			return cn.request.describe(fmt.Sprintf("no whole answer within %v", c.timeout))
 		})
