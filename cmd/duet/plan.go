@@ -54,6 +54,7 @@ func printPlan(out io.Writer, p plan.Plan) error {
 		return nil
 	}
 	estimate := plan.Estimates(p)
+	fmt.Fprintf(out, "with  %s\n", p.Choice())
 	fmt.Fprintf(out, "seed  %d\ntime  about %s: builds %s, measuring %s, instructions %s, confirmation up to %s\n\n", p.Seed,
 		minutes(estimate.Total()), minutes(estimate.Build), minutes(estimate.Measure), minutes(estimate.Count), minutes(estimate.Confirm))
 	var rows [][]string

@@ -8,9 +8,11 @@ package plan
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/duet-bench/duet/internal/strictyaml"
 	"github.com/duet-bench/duet/internal/workload"
 )
 
@@ -111,6 +113,23 @@ type Service struct {
 type Ready struct {
 	Path    string        `json:"path"`       // default /health
 	Timeout time.Duration `json:"timeout_ns"` // default 10 s
+}
+
+// Choice says how a plan measures, in words: what `measure` in duet.yml fixes and else the defaults decide.
+func (p Plan) Choice() string {
+	if len(p.Rounds.Looks) == 0 {
+		return ""
+	}
+	looks := make([]string, len(p.Rounds.Looks))
+	for i, n := range p.Rounds.Looks {
+		looks[i] = strconv.Itoa(n)
+	}
+	where := "services held to one core"
+	if p.Unpinned {
+		where = "services not pinned"
+	}
+	return fmt.Sprintf("slices of %s or more, looks after %s rounds, %d to confirm, %s",
+		strictyaml.Short(p.Window.Slice), strings.Join(looks, ", "), p.Rounds.Confirm, where)
 }
 
 // Pair is two services that answer one contract.

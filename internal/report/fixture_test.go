@@ -43,6 +43,7 @@ func newRun() result.Run {
 			Margins:   map[string]float64{}, Ignore: []string{"**/*.md"},
 			Policy: plan.Policy{Gate: plan.GateNever, Isolation: "basic", SelfHostedForks: "refuse"},
 			Budget: 2 * time.Minute, Seed: 1, Rounds: plan.Rounds{Looks: []int{7, 11, 15}, Confirm: 7},
+			Window: plan.Window{Trial: 2 * time.Second, Open: 1200 * time.Millisecond, Closed: 800 * time.Millisecond, Slice: 25 * time.Millisecond},
 		},
 		Machine: result.Machine{OS: "linux", Arch: "amd64", Kernel: "6.1.0", CPU: "AMD EPYC 7B13", Cores: 2, Memory: 25_200_000_000,
 			Toolchains: map[string]string{"go": "go1.26.8", "rust": "rustc 1.95.0"}, Isolation: "basic: uid, no_new_privs, subreaper",

@@ -83,6 +83,9 @@ func (r Report) measured() []Text {
 		}
 		return words
 	}
+	if len(run.Rounds) > 0 && run.Choice != "" {
+		add(say(plain("measured with " + run.Choice)))
+	}
 	add(listed("rounds: ", run.Rounds, func(x Rounds) Text { return say(name(x.Workload), plain(phases(x.Screen, x.Confirm))) }))
 	if c := run.Callgrind; c != nil {
 		add(say(plain("callgrind rounds:" + phases(c.Screen, c.Confirm))))

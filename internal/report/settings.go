@@ -20,6 +20,7 @@ type Settings struct {
 	Budget    time.Duration         `json:"budget_ns"`
 	Looks     []int                 `json:"looks"`
 	Confirm   int                   `json:"confirm"`
+	Choice    string                `json:"choice"` // slices, looks and pinning, in words
 	Rounds    []Rounds              `json:"rounds"`
 	Rates     []Rate                `json:"rates"`
 	Dropped   []plan.Dropped        `json:"dropped"`
@@ -63,7 +64,7 @@ func settings(run result.Run) Settings {
 		Started: run.Started, Seconds: finite(run.Seconds), Attempt: run.Attempt,
 		Seed: run.Plan.Seed, Budget: run.Plan.Budget,
 		Looks: append([]int{}, run.Plan.Rounds.Looks...), Confirm: run.Plan.Rounds.Confirm,
-		Rounds: rounds(run.Trials), Rates: []Rate{}, Dropped: append([]plan.Dropped{}, run.Plan.Dropped...),
+		Choice: run.Plan.Choice(), Rounds: rounds(run.Trials), Rates: []Rate{}, Dropped: append([]plan.Dropped{}, run.Plan.Dropped...),
 		Durations: []result.StepDuration{}, Gate: run.Plan.Policy.Gate, Notes: map[string][]string{},
 	}
 	for _, d := range run.Durations {
