@@ -9,13 +9,13 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/duet-bench/duet/internal/harness"
 	"github.com/duet-bench/duet/internal/load"
 	"github.com/duet-bench/duet/internal/noise"
 	"github.com/duet-bench/duet/internal/workload"
@@ -46,7 +46,8 @@ type noisy struct {
 
 // measureNoise measures two identical services in about the given time.
 func measureNoise(ctx context.Context, length time.Duration, p *progress) ([]noise.Round, noise.Disturbance, error) {
-	m := noisy{cores: chooseNoiseCores(), rng: rand.New(rand.NewPCG(noiseSeed, 0)), rate: map[bool]float64{}}
+	m := noisy{rng: rand.New(rand.NewPCG(noiseSeed, 0)), rate: map[bool]float64{}}
+	m.cores.service, m.cores.client, m.cores.ok = harness.PinnedCores()
 	pinnings := []bool{false}
 	if m.cores.ok {
 		pinnings = []bool{true, false}
@@ -303,39 +304,6 @@ func (t *twin) stop() error {
 type noiseCores struct {
 	service, client int
 	ok              bool
-}
-
-// chooseNoiseCores chooses as a run does: the first core that Duet may use, and the last one that is not its hardware
-// sibling.
-func chooseNoiseCores() noiseCores {
-	var set unix.CPUSet
-	if unix.SchedGetaffinity(0, &set) != nil {
-		return noiseCores{}
-	}
-	var allowed []int
-	for cpu := range len(set) * 64 {
-		if set.IsSet(cpu) {
-			allowed = append(allowed, cpu)
-		}
-	}
-	if len(allowed) < 2 {
-		return noiseCores{}
-	}
-	for _, cpu := range slices.Backward(allowed[1:]) {
-		if coreOf(cpu) != coreOf(allowed[0]) {
-			return noiseCores{service: allowed[0], client: cpu, ok: true}
-		}
-	}
-	return noiseCores{}
-}
-
-// coreOf names the hardware core of a CPU by the list of its threads; one that sysfs does not know is a core of its own.
-func coreOf(cpu int) string {
-	text, err := os.ReadFile(fmt.Sprintf("/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu))
-	if err != nil {
-		return strconv.Itoa(cpu)
-	}
-	return strings.TrimSpace(string(text))
 }
 
 // occupied is whose the cores were until now.

@@ -32,6 +32,16 @@ func chooseCores(allowed []int, siblings func(cpu int) []int) cores {
 	return cores{allowed: allowed}
 }
 
+// PinnedCores are the cores that a run on this machine holds services and load generator to; not ok where there are not
+// two that share no hardware.
+func PinnedCores() (service, client int, ok bool) {
+	c := chooseCores(allowedCores(), siblingsFromSysfs)
+	if len(c.service) == 0 {
+		return 0, 0, false
+	}
+	return c.service[0], c.client[0], true
+}
+
 // pinned says whether a workload's services are held to one core.
 func (c cores) pinned(w workload.Workload) bool {
 	return len(c.service) > 0 && w.Cores != workload.CoresAll
