@@ -36,6 +36,7 @@ var arrows = map[string][]string{
 	"internal/harness": {"internal/source", "internal/build", "internal/service", "internal/load", "internal/sandbox",
 		"internal/parity", "internal/profdiff", "internal/plan", "internal/result", "internal/workload"},
 	"internal/profdiff":          {"internal/result", "internal/plan"},
+	"internal/github":            {"internal/plan"},
 	"internal/demo":              {},
 	"internal/demo/bundle":       {},
 	"internal/demo/gen":          {"internal/demo/bundle"},
@@ -45,7 +46,7 @@ var arrows = map[string][]string{
 		"internal/plan", "internal/result", "internal/workload"},
 	"cmd/duet": {"workloads", "internal/workload", "internal/plan", "internal/result", "internal/compare", "internal/report",
 		"internal/source", "internal/build", "internal/harness", "internal/sandbox", "internal/demo", "internal/parity", "internal/service", "internal/load", "internal/noise",
-		"internal/selftest", "internal/selftest/pair"},
+		"internal/selftest", "internal/selftest/pair", "internal/github"},
 }
 
 // thirdParty is every module that may be imported outside tests, and by whom: each outside thing has one home.
@@ -57,7 +58,8 @@ var thirdParty = map[string][]string{
 	"github.com/ianlancetaylor/demangle":      {"internal/profdiff"},
 	"github.com/olekukonko/tablewriter":       {"internal/report"},
 	"github.com/prometheus/procfs":            {"internal/sandbox", "internal/service"},
-	"github.com/sethvargo/go-githubactions":   {"cmd/duet"},
+	"github.com/google/go-github/v60":        {"internal/github"},
+	"github.com/sethvargo/go-githubactions":   {"cmd/duet", "internal/github"},
 	"github.com/spf13/cobra":                  {"cmd/duet"},
 	"github.com/vishvananda/netlink":          {"internal/service"},
 	"github.com/vishvananda/netns":            {"internal/service", "internal/sandbox"},

@@ -68,7 +68,7 @@ Exit status: 0 fine · 1 the gate refuses (a confirmed regression, answers that 
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		runCommand(w), demoCommand(w), planCommand(w), measureCommand(w), compareCommand(w), doctorCommand(w), initCommand(w),
-		selftestCommand(w),
+		selftestCommand(w), publishCommand(w),
 	)
 	for _, c := range root.Commands() {
 		c.Args = usageArgs(c.Args)

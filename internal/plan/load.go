@@ -100,14 +100,29 @@ func (l *loader) warnf(format string, args ...any) {
 // twoConfigs says whether base's configuration is there to differ from head's.
 func (l *loader) twoConfigs() bool { return l.judge != l.HeadConfig }
 
-func (l *loader) margins() {
-	l.plan.Margins = maps.Clone(l.judge.Margins)
-	if l.plan.Margins == nil {
-		l.plan.Margins = map[string]float64{}
+func (l *loader) margins() { l.plan.judgedBy(*l.judge, l.MetricNames) }
+
+// JudgeBy puts base's opinions in place of whatever a plan says: margins, ignore, parity.ignore and policy. It is for
+// plans that came from a stranger's run. Where base has no configuration the defaults count and the gate is off.
+func (p *Plan) JudgeBy(base *Config, metricNames []string) {
+	if base == nil {
+		p.Margins, p.Ignore, p.Parity.Ignore, p.Policy = map[string]float64{}, nil, nil, Policy{Gate: GateNever}
+		p.Warnings = append(p.Warnings, "base has no duet.yml: the default margins count, and the gate is off")
+		return
 	}
-	for _, name := range unknownMargins(l.plan.Margins, l.MetricNames) {
-		delete(l.plan.Margins, name)
-		l.warnf("base's duet.yml has a margin for %q, which is no metric: left out", name)
+	p.Ignore, p.Parity.Ignore, p.Policy = slices.Clone(base.Ignore), slices.Clone(base.Parity.Ignore), base.Policy
+	p.judgedBy(*base, metricNames)
+}
+
+// judgedBy takes over the margins of a configuration.
+func (p *Plan) judgedBy(judge Config, metricNames []string) {
+	p.Margins = maps.Clone(judge.Margins)
+	if p.Margins == nil {
+		p.Margins = map[string]float64{}
+	}
+	for _, name := range unknownMargins(p.Margins, metricNames) {
+		delete(p.Margins, name)
+		p.Warnings = append(p.Warnings, fmt.Sprintf("base's duet.yml has a margin for %q, which is no metric: left out", name))
 	}
 }
 

@@ -334,3 +334,26 @@ func TestTrialsAreBounded(t *testing.T) {
 		t.Errorf("left out because %q", why)
 	}
 }
+
+// A plan from a stranger's run keeps none of its opinions.
+func TestJudgeBy(t *testing.T) {
+	hostile := func() Plan {
+		return Plan{Margins: map[string]float64{"p50": 9}, Ignore: []string{"**"}, Parity: Parity{Ignore: []string{"$"}, Requests: 5},
+			Policy: Policy{Gate: GateNever, SelfHostedForks: "allow"}}
+	}
+	p := hostile()
+	base := Config{Margins: map[string]float64{"p50": 0.05, "gone": 0.1}, Ignore: []string{"*.md"}, Policy: Policy{Gate: GateRegression}}
+	p.JudgeBy(&base, []string{"p50"})
+	if len(p.Margins) != 1 || p.Margins["p50"] != 0.05 || !slices.Equal(p.Ignore, base.Ignore) || p.Parity.Ignore != nil || p.Parity.Requests != 5 ||
+		p.Policy != base.Policy || len(p.Warnings) != 1 {
+		t.Errorf("by base: %+v", p)
+	}
+	if p.Margins["p50"] = 1; base.Margins["p50"] != 0.05 {
+		t.Error("the plan and the configuration share a map")
+	}
+	p = hostile()
+	p.JudgeBy(nil, nil)
+	if len(p.Margins) != 0 || p.Ignore != nil || p.Policy.Gate != GateNever || p.Policy.SelfHostedForks != "" || len(p.Warnings) != 1 {
+		t.Errorf("by nobody: %+v", p)
+	}
+}

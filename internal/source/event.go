@@ -8,6 +8,8 @@ import (
 
 // Event is what a GitHub event says about the commits to compare. Empty fields are unknown.
 type Event struct {
+	Number        int    // of the pull request; 0: the event is about none
+	Run           int64  // workflow_run: the run that ended
 	Name          string // as in GITHUB_EVENT_NAME: pull_request, merge_group, push, …
 	BaseSHA       string // pull_request: the base branch's tip when the event happened; merge_group: the group's base
 	HeadSHA       string // pull_request, merge_group: full
@@ -25,9 +27,13 @@ const maxEvent = 32 << 20
 type payload struct {
 	Repository  *repository `json:"repository"`
 	PullRequest *struct {
-		Base *branch `json:"base"`
-		Head *branch `json:"head"`
+		Number int     `json:"number"`
+		Base   *branch `json:"base"`
+		Head   *branch `json:"head"`
 	} `json:"pull_request"`
+	WorkflowRun *struct {
+		ID int64 `json:"id"`
+	} `json:"workflow_run"`
 	MergeGroup *struct {
 		BaseSHA string `json:"base_sha"`
 		BaseRef string `json:"base_ref"`
@@ -72,9 +78,13 @@ func ParseEvent(name string, text []byte) (*Event, error) {
 		if p.PullRequest == nil || p.PullRequest.Base == nil || p.PullRequest.Head == nil {
 			return nil, fmt.Errorf("reading the %s event: it has no pull_request with a base and a head", name)
 		}
+		e.Number = max(p.PullRequest.Number, 0)
 		e.pullRequest(*p.PullRequest.Base, *p.PullRequest.Head)
 	default:
 		e.HeadRepo = e.BaseRepo
+		if p.WorkflowRun != nil {
+			e.Run = p.WorkflowRun.ID
+		}
 	}
 	if err := e.check(); err != nil {
 		return nil, err
