@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/duet-bench/duet/internal/plan"
 	"github.com/duet-bench/duet/internal/sandbox"
@@ -70,11 +72,29 @@ Exit status: 0 fine · 1 the gate refuses (a confirmed regression, answers that 
 		runCommand(w), demoCommand(w), planCommand(w), measureCommand(w), compareCommand(w), doctorCommand(w), initCommand(w),
 		selftestCommand(w), publishCommand(w),
 	)
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error { return flagsFromEnvironment(c, w.getenv) }
 	for _, c := range root.Commands() {
 		c.Args = usageArgs(c.Args)
 	}
 	root.Args = usageArgs(root.Args)
 	return root
+}
+
+// flagsFromEnvironment sets each flag that was not given from DUET_ and its name, --fail-on from DUET_FAIL_ON, where that
+// holds something: so an action's inputs reach Duet without passing through a shell's text.
+func flagsFromEnvironment(c *cobra.Command, getenv func(string) string) error {
+	var problem error
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		name := "DUET_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		value := getenv(name)
+		if f.Changed || f.Name == "help" || value == "" || problem != nil {
+			return
+		}
+		if err := c.Flags().Set(f.Name, value); err != nil {
+			problem = plan.Usagef("it stands for --"+f.Name, "%s %q: %w", name, value, err)
+		}
+	})
+	return problem
 }
 
 // usageArgs makes a wrong number of arguments, or an unknown command, a usage error.

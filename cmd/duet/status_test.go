@@ -68,3 +68,29 @@ func TestNoCommandReachesTheLog(t *testing.T) {
 		}
 	}
 }
+
+// An action's inputs arrive as DUET_… variables; the command line goes before them, and an empty one says nothing.
+func TestFlagsFromEnvironment(t *testing.T) {
+	asked := func(env map[string]string, args ...string) (exitStatus, string) {
+		var stderr strings.Builder
+		status := run(world{args: args, getenv: func(name string) string { return env[name] }, stdout: io.Discard, stderr: &stderr})
+		return status, stderr.String()
+	}
+	for name, v := range map[string]struct {
+		env  map[string]string
+		args []string
+		want string // in the error
+	}{
+		"a variable":            {map[string]string{"DUET_FORMAT": "xml"}, []string{"compare", "../../internal/report/testdata/unchanged.run.json"}, `--format "xml"`},
+		"a variable with a -":   {map[string]string{"DUET_FAIL_ON": "always"}, []string{"compare", "../../internal/report/testdata/unchanged.run.json"}, "always"},
+		"the flag goes before":  {map[string]string{"DUET_FORMAT": "xml"}, []string{"compare", "../../internal/report/testdata/unchanged.run.json", "--format", "yaml"}, `--format "yaml"`},
+		"not what a flag takes": {map[string]string{"DUET_BUDGET": "long"}, []string{"plan"}, `DUET_BUDGET "long"`},
+	} {
+		if status, stderr := asked(v.env, v.args...); status != exitUsage || !strings.Contains(stderr, v.want) {
+			t.Errorf("%s: status %d, %q, want %q", name, status, stderr, v.want)
+		}
+	}
+	if status, stderr := asked(map[string]string{"DUET_FORMAT": "", "DUET_HELP": "true"}, "compare", "../../internal/report/testdata/unchanged.run.json"); status != exitOK {
+		t.Errorf("an empty variable: status %d, %q", status, stderr)
+	}
+}
