@@ -105,6 +105,7 @@ func reportsOn(m machine, reports int, seed uint64, effect float64) (sum told) {
 	for i := range uint64(reports) {
 		w := newWorld(seed+i, 0, "a", "b")
 		w.disturb = m.round
+		w.run.Plan.Rounds.ConfirmMost = 15
 		if effect != 0 {
 			w.shift = func(v plan.Variant, name, metric string) float64 {
 				if name != "a" {

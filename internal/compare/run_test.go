@@ -336,3 +336,30 @@ func TestConfirmationAlone(t *testing.T) {
 		t.Errorf("row = %+v, want inconclusive with confirmation's ratio", r)
 	}
 }
+
+// A noisy suspect asks for more fresh rounds than a clear one, and one that no number would settle for none.
+func TestSuspectsAskForRounds(t *testing.T) {
+	needs := func(noise, effect float64) (state plan.RowState, rounds int) {
+		w := newWorld(11, noise/math.Sqrt2, "list")
+		w.run.Plan.Rounds.ConfirmMost = 15
+		w.shift = plant("go", "cpu_per_request", effect)
+		for round := range 15 {
+			w.round("list", plan.Screen, round+1)
+		}
+		for _, r := range compare.Settle(&w.run) {
+			if r.Service == "go" && r.Metric == "cpu_per_request" {
+				return r.State, r.Needs
+			}
+		}
+		t.Fatal("no such row")
+		return "", 0
+	}
+	for _, v := range []struct {
+		noise, effect float64
+		least, most   int
+	}{{0.005, 0.05, 3, 7}, {0.02, 0.05, 8, 15}, {0.20, 0.12, 0, 0}, {0.005, 0, 0, 0}} {
+		if state, got := needs(v.noise, v.effect); got < v.least || got > v.most {
+			t.Errorf("+%g %% at a noise of %g %%: %s asks for %d rounds, want %d to %d", 100*v.effect, 100*v.noise, state, got, v.least, v.most)
+		}
+	}
+}

@@ -164,7 +164,8 @@ func Settle(run *result.Run) []plan.Row {
 		for _, w := range run.Plan.Workloads {
 			for _, m := range result.Metrics() {
 				if m.Judged && m.Fact == nil {
-					rows = append(rows, plan.Row{Service: service, Workload: w.Name, Metric: m.Name, Pass: barOf(m).pass, State: r.settled(service, w.Name, m)})
+					state, needs := r.settled(service, w.Name, m)
+					rows = append(rows, plan.Row{Service: service, Workload: w.Name, Metric: m.Name, Pass: barOf(m).pass, State: state, Needs: needs})
 				}
 			}
 		}
@@ -172,13 +173,14 @@ func Settle(run *result.Run) []plan.Row {
 	return rows
 }
 
-func (r record) settled(service, workload string, m result.Metric) plan.RowState {
+// settled is where a row stands, and how many fresh rounds it needs if it is suspect.
+func (r record) settled(service, workload string, m result.Metric) (state plan.RowState, needs int) {
 	c := r.screened(service, workload, m)
 	if m.Count != nil {
 		if r.instead(service, workload, m) != "" {
-			return plan.RowDecided
+			return plan.RowDecided, 0
 		}
-		return c.state
+		return c.state, 0
 	}
 	looks := r.run.Plan.Rounds.Looks
 	last := 0
@@ -187,7 +189,7 @@ func (r record) settled(service, workload string, m result.Metric) plan.RowState
 	}
 	head, base := variant(service, plan.Head), variant(service, plan.Base)
 	if _, valid := r.requests(head, workload); valid >= minRounds && len(r.trials[cell{base, workload}]) == 0 {
-		return plan.RowDecided // base cannot serve this workload
+		return plan.RowDecided, 0 // base cannot serve this workload
 	}
 	for _, v := range []plan.Variant{base, head} {
 		requests, valid := r.requests(v, workload)
@@ -196,11 +198,36 @@ func (r record) settled(service, workload string, m result.Metric) plan.RowState
 		}
 		// Confirmation is not counted in: a row is not confirmed only to learn that it may be judged.
 		if requests*int64(max(last, valid))/int64(valid) < m.MinRequests {
-			return plan.RowDecided
+			return plan.RowDecided, 0
 		}
 		if len(r.figures(v, workload, m)) == 0 {
-			return plan.RowDecided
+			return plan.RowDecided, 0
 		}
 	}
-	return c.state
+	return c.state, c.needs(r.run.Plan.Rounds.ConfirmMost)
+}
+
+// Fresh rounds are asked for by what screening showed, which is larger than the truth more often than not: so a report
+// is sized for more than the usual power.
+const (
+	confirmPower   = 0.95
+	likelySuspects = 4 // by which Holm's first step divides
+)
+
+// needs is how many fresh rounds a suspect takes to be confirmed. Where most of them would find it half of the time, it
+// is most; where not even that, more than the usual number would be wasted: 0.
+func (c candidate) needs(most int) int {
+	if c.state != plan.RowSuspect || most == 0 {
+		return 0
+	}
+	noise := c.estimate.SE * math.Sqrt(float64(c.estimate.N))
+	effect := max(math.Abs(c.estimate.Center), math.Abs(c.median))
+	const alpha = familyAlpha / likelySuspects
+	if n, ok := stats.RoundsToFind(effect, noise, c.log, alpha, confirmPower, most); ok {
+		return n
+	}
+	if _, ok := stats.RoundsToFind(effect, noise, c.log, alpha, 0.5, most); ok {
+		return most
+	}
+	return 0
 }

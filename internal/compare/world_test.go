@@ -138,7 +138,7 @@ func (w *world) measure() compare.Comparisons {
 			}
 		}
 		if states[plan.RowSuspect] > 0 {
-			for round := range w.run.Plan.Rounds.Confirm {
+			for round := range w.run.Plan.ConfirmRounds(w.run.Rows, wl.Name) {
 				w.round(wl.Name, plan.Confirm, round+1)
 			}
 		}

@@ -26,7 +26,7 @@ const spareRounds = 4
 func (s *session) round(ctx context.Context, step plan.Step) error {
 	w := s.workload(step.Workload)
 	s.o.Progress.Begin("measure")
-	s.o.Progress.Update("%s · %s round %d of %d", w.Name, step.Phase, step.Round, s.roundsAtMost(step.Phase))
+	s.o.Progress.Update("%s · %s round %d of %d", w.Name, step.Phase, step.Round, s.roundsAtMost(step.Phase, w.Name))
 	before := len(s.run.Trials)
 	step.Start = s.present(step.Start, w.Name)
 	var err error
@@ -234,12 +234,12 @@ type roundsKey struct {
 	phase    plan.Phase
 }
 
-func (s *session) roundsAtMost(phase plan.Phase) int {
-	rounds := s.run.Plan.Rounds
-	if phase == plan.Confirm || len(rounds.Looks) == 0 {
-		return rounds.Confirm
+func (s *session) roundsAtMost(phase plan.Phase, workload string) int {
+	looks := s.run.Plan.Rounds.Looks
+	if phase == plan.Confirm || len(looks) == 0 {
+		return s.run.Plan.ConfirmRounds(s.progress.Rows, workload)
 	}
-	return rounds.Looks[len(rounds.Looks)-1]
+	return looks[len(looks)-1]
 }
 
 func (s *session) workload(name string) workload.Workload {

@@ -21,6 +21,8 @@ const (
 	perSlice     = 20 // requests a slice must hold
 
 	confirmRounds = 7
+	// confirmMost is as many as screening has at most: the self-test's bank says what it brings (docs/methodology.md).
+	confirmMost = 15
 	// countConfirm callgrind rounds confirm a count: they repeat within 0.1 to 0.5 % (METHOD.md section 1), so that few
 	// rounds hold the family-wise error where time needs seven.
 	countConfirm = 4
@@ -43,7 +45,7 @@ func (p *Plan) fit(m Measure) {
 	if p.Base == nil || !p.anyBase() {
 		all = all[:1]
 	} else {
-		p.Rounds.Confirm = confirmRounds
+		p.Rounds.Confirm, p.Rounds.ConfirmMost = confirmRounds, confirmMost
 		limit := m.Count
 		if limit == defaultCount { // a run asked to be short is short in all its parts
 			limit = min(limit, p.Budget)
@@ -96,7 +98,7 @@ func (p *Plan) anyBase() bool {
 
 // trials are those of screening and of a confirmation of everything.
 func (p *Plan) trials(rounds int) int {
-	return len(p.Workloads) * len(p.Services) * (rounds + p.Rounds.Confirm)
+	return len(p.Workloads) * len(p.Services) * (rounds + max(p.Rounds.Confirm, p.Rounds.ConfirmMost))
 }
 
 // trial is the measuring time of one variant in one round.

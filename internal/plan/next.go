@@ -127,7 +127,7 @@ func (p Plan) confirm(pr Progress, live []Variant) (Step, bool) {
 	var suspects []Variant
 	for _, w := range p.Workloads {
 		rounds := pr.Rounds[w.Name][Confirm]
-		if _, stopped := pr.Stopped[w.Name]; stopped || rounds >= p.Rounds.Confirm || name != "" && rounds >= done {
+		if _, stopped := pr.Stopped[w.Name]; stopped || rounds >= p.ConfirmRounds(pr.Rows, w.Name) || name != "" && rounds >= done {
 			continue
 		}
 		if variants := suspected(live, pr.Rows, w.Name); len(variants) > 0 {
@@ -138,6 +138,18 @@ func (p Plan) confirm(pr Progress, live []Variant) (Step, bool) {
 		return Step{}, false
 	}
 	return p.round(name, Confirm, done+1, suspects), true
+}
+
+// ConfirmRounds is how many fresh rounds a workload's suspects get: the most that one of them needs, within the plan's
+// bounds. It is fixed by screening alone, before the first fresh round, so that the test keeps its level.
+func (p Plan) ConfirmRounds(rows []Row, workload string) int {
+	rounds := p.Rounds.Confirm
+	for _, r := range rows {
+		if r.Pass == Timing && r.Workload == workload && r.State == RowSuspect {
+			rounds = max(rounds, min(r.Needs, p.Rounds.ConfirmMost))
+		}
+	}
+	return rounds
 }
 
 // suspected are the live variants of services with a suspect row in a workload and both sides alive.

@@ -227,7 +227,7 @@ func TestNextEnds(t *testing.T) {
 			}
 		}
 		for _, s := range w.run(t).steps {
-			if s.Phase == Screen && s.Round > 15 || s.Phase == Confirm && s.Round > confirmRounds {
+			if s.Phase == Screen && s.Round > 15 || s.Phase == Confirm && s.Round > confirmMost {
 				t.Fatalf("%s %s round %d", s.Workload, s.Phase, s.Round)
 			}
 		}
@@ -349,10 +349,34 @@ func TestEstimates(t *testing.T) {
 	if want := 120*(p.Window.Trial+trialAround) + 8*parityTime + 8*calibration; e.Measure != want {
 		t.Errorf("measure: got %s, want %s", e.Measure, want)
 	}
-	if want := 7 * 2 * 4 * (p.Window.Trial + trialAround); e.Confirm != want {
+	if want := confirmMost * 2 * 4 * (p.Window.Trial + trialAround); e.Confirm != want {
 		t.Errorf("confirm: got %s, want %s", e.Confirm, want)
 	}
 	if e.Total() != e.Build+e.Measure+e.Confirm {
 		t.Errorf("total: got %s", e.Total())
+	}
+}
+
+// Suspects get the fresh rounds that the neediest of them asks for, within the plan's bounds; nobody else's needs count.
+func TestConfirmRounds(t *testing.T) {
+	p := small(t, "a, b")
+	row := func(workload string, state RowState, needs int) Row {
+		return Row{Service: "go", Workload: workload, Metric: "p50", State: state, Needs: needs}
+	}
+	for _, c := range []struct {
+		rows []Row
+		want int
+	}{
+		{nil, confirmRounds},
+		{[]Row{row("a", RowSuspect, 0)}, confirmRounds},
+		{[]Row{row("a", RowSuspect, 3)}, confirmRounds},
+		{[]Row{row("a", RowSuspect, 9), row("a", RowSuspect, 12)}, 12},
+		{[]Row{row("a", RowSuspect, 40)}, confirmMost},
+		{[]Row{row("a", RowOpen, 12), row("b", RowSuspect, 12), row("a", RowDecided, 12)}, confirmRounds},
+		{[]Row{{Service: "go", Workload: "a", Pass: Instructions, State: RowSuspect, Needs: 12}}, confirmRounds},
+	} {
+		if got := p.ConfirmRounds(c.rows, "a"); got != c.want {
+			t.Errorf("%+v: got %d, want %d", c.rows, got, c.want)
+		}
 	}
 }

@@ -128,8 +128,12 @@ func (p Plan) Choice() string {
 	if p.Unpinned {
 		where = "services not pinned"
 	}
-	return fmt.Sprintf("slices of %s or more, looks after %s rounds, %d to confirm, %s",
-		strictyaml.Short(p.Window.Slice), strings.Join(looks, ", "), p.Rounds.Confirm, where)
+	confirm := strconv.Itoa(p.Rounds.Confirm)
+	if p.Rounds.ConfirmMost > p.Rounds.Confirm {
+		confirm += " to " + strconv.Itoa(p.Rounds.ConfirmMost)
+	}
+	return fmt.Sprintf("slices of %s or more, looks after %s rounds, %s to confirm, %s",
+		strictyaml.Short(p.Window.Slice), strings.Join(looks, ", "), confirm, where)
 }
 
 // Pair is two services that answer one contract.
@@ -171,7 +175,9 @@ type Policy struct {
 // Rounds is when screening looks and how confirmation is sized (docs/methodology.md).
 type Rounds struct {
 	Looks   []int `json:"looks"`   // rounds after which Settle is asked: 7, 11, 15, cut to what the budget allows
-	Confirm int   `json:"confirm"` // fresh rounds for suspects
+	Confirm int   `json:"confirm"` // fresh rounds for suspects, at least
+	// ConfirmMost is the most fresh rounds that a suspect may ask for by what screening showed of it; 0: Confirm.
+	ConfirmMost int `json:"confirm_most,omitempty"`
 	// CountLooks, CountConfirm and CountCap are the same for callgrind rounds, which have a time of their own outside
 	// the budget: CountCap for screening and as much again for confirmation. 0: the instructions pass is off.
 	CountLooks   []int         `json:"count_looks,omitempty"`

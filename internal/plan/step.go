@@ -61,6 +61,9 @@ type Row struct {
 	Metric   string
 	Pass     Pass
 	State    RowState
+	// Needs is how many fresh rounds a suspect takes to be confirmed, by the effect and the noise that screening showed;
+	// 0: as many as the plan has for all.
+	Needs int `json:",omitempty"`
 }
 
 // Pass is a way of running the same requests: it says which rounds can settle a row.

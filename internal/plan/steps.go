@@ -50,7 +50,7 @@ func (p Plan) undecided(pr Progress) []Row {
 	for _, w := range p.Workloads {
 		for _, name := range p.ServiceNames() {
 			rows = append(rows,
-				Row{Service: name, Workload: w.Name, Pass: Timing, State: state(pr.Rounds[w.Name][Screen], p.Rounds.Looks)},
+				Row{Service: name, Workload: w.Name, Pass: Timing, State: state(pr.Rounds[w.Name][Screen], p.Rounds.Looks), Needs: p.Rounds.ConfirmMost},
 				Row{Service: name, Workload: w.Name, Pass: Instructions, State: state(pr.Counted[Screen], p.Rounds.CountLooks)})
 		}
 	}

@@ -14,16 +14,16 @@ var heavyOnly = []workload.Workload{{Name: Heavy}}
 
 // Disjoint means that no round stands in two reports, nor twice in one.
 func TestDisjointReportsShareNoRound(t *testing.T) {
-	d := quietWorld(1).bank(t, 70, 30).deckOf(plan.Go, "work-3")
+	d := quietWorld(1).bank(t, 100, 30).deckOf(plan.Go, "work-3")
 	s := sizeOf(Rounds(true))
 	timing, counting := d.reports(plan.Go, s)
 	if timing != 3 || counting != 3 {
-		t.Fatalf("%d and %d reports of 70 and 30 rounds, want 3 and 3", timing, counting)
+		t.Fatalf("%d and %d reports of 100 and 30 rounds, want 3 and 3", timing, counting)
 	}
 	used := map[*banked]bool{}
 	for i := range 4 {
 		rounds := d.disjoint(s, i, func(plan.Lang) bool { return false }).timing[slot{plan.Go, Heavy}]
-		if want := map[bool]int{true: 22, false: 0}[i < 3]; len(rounds) != want {
+		if want := map[bool]int{true: 30, false: 0}[i < 3]; len(rounds) != want {
 			t.Errorf("report %d has %d rounds, want %d", i, len(rounds), want)
 		}
 		for _, r := range rounds {
@@ -36,7 +36,7 @@ func TestDisjointReportsShareNoRound(t *testing.T) {
 }
 
 func TestResampledReports(t *testing.T) {
-	d := quietWorld(1).bank(t, 30, 12).deckOf(plan.Go, "work-3")
+	d := quietWorld(1).bank(t, 40, 12).deckOf(plan.Go, "work-3")
 	s := sizeOf(Rounds(true))
 	at := slot{plan.Go, Heavy}
 	one := d.resampled(s, rand.New(rand.NewPCG(1, 1)))
@@ -54,8 +54,8 @@ func TestResampledReports(t *testing.T) {
 		}
 		equal = equal && r == other.timing[at][i]
 	}
-	if len(used) != 22 || len(one.counting[plan.Go]) != 9 {
-		t.Errorf("%d timing and %d callgrind rounds, want 22 and 9", len(used), len(one.counting[plan.Go]))
+	if len(used) != 30 || len(one.counting[plan.Go]) != 9 {
+		t.Errorf("%d timing and %d callgrind rounds, want 30 and 9", len(used), len(one.counting[plan.Go]))
 	}
 	if equal {
 		t.Error("another seed draws the same report")
@@ -87,8 +87,8 @@ func TestSizeWithin(t *testing.T) {
 		wantTiming, wantCounts int
 	}{
 		{22, 9, 3, 2, 22, 9},
-		{100, 100, 3, 2, 22, 9},
-		{21, 8, 2, 1, 18, 7},
+		{100, 100, 3, 2, 30, 9},
+		{21, 8, 2, 1, 21, 7},
 		{14, 0, 1, 0, 14, 0},
 		{13, 7, 0, 1, 0, 7},
 	} {
@@ -116,7 +116,7 @@ func verdictOf(t *testing.T, c compare.Comparisons, service, metric string) comp
 
 // A replayed report is an ordinary one: the plant's language regresses at the plant's rows, the other one does not.
 func TestReplay(t *testing.T) {
-	b := quietWorld(1).bank(t, 22, 9)
+	b := quietWorld(1).bank(t, 30, 9)
 	d := b.deckOf(plan.Go, "work-3").with(b.deckOf(plan.Rust, Again))
 	s := sizeOf(Rounds(true))
 	report := d.disjoint(s, 0, func(plan.Lang) bool { return false })
@@ -136,7 +136,7 @@ func TestReplay(t *testing.T) {
 
 // Swapping base and head swaps the verdict.
 func TestReplaySwapped(t *testing.T) {
-	d := quietWorld(1).bank(t, 22, 9).deckOf(plan.Go, "work-3")
+	d := quietWorld(1).bank(t, 30, 9).deckOf(plan.Go, "work-3")
 	s := sizeOf(Rounds(true))
 	h := d.disjoint(s, 0, func(plan.Lang) bool { return false }).unfold()
 	for at, rounds := range h.timing {
@@ -161,7 +161,7 @@ func TestReplaySwapped(t *testing.T) {
 func TestReplayStopsAsARunDoes(t *testing.T) {
 	quiet := quietWorld(1)
 	quiet.noise, quiet.count = 0.001, 0.0001
-	d := quiet.bank(t, 22, 9).deckOf(plan.Go, Again)
+	d := quiet.bank(t, 30, 9).deckOf(plan.Go, Again)
 	s := sizeOf(Rounds(true))
 	c := replay(d.disjoint(s, 0, func(plan.Lang) bool { return false }).unfold(), s, heavyOnly)
 	if row := verdictOf(t, c, "go", result.CPUPerRequest); row.Rounds != 7 || row.Verdict != compare.Unchanged {

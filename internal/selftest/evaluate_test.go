@@ -33,7 +33,7 @@ func foundAt(t *testing.T, f Findings, lang plan.Lang, plant, metric string) Fou
 }
 
 func TestEvaluateQuietMachine(t *testing.T) {
-	f := evaluated(t, quietWorld(1).bank(t, 66, 27), Options{Rounds: Rounds(true), Seed: 1, Resamples: 10, Simulated: 100})
+	f := evaluated(t, quietWorld(1).bank(t, 90, 27), Options{Rounds: Rounds(true), Seed: 1, Resamples: 10, Simulated: 100})
 	if f.Kind != Quiet {
 		t.Errorf("the machine is %s (%s), want quiet", f.Kind, f.KindWhy)
 	}
@@ -63,7 +63,7 @@ func TestEvaluateQuietMachine(t *testing.T) {
 func TestEvaluateBusyMachine(t *testing.T) {
 	busy := quietWorld(2)
 	busy.noise = 0.08
-	f := evaluated(t, busy.bank(t, 66, 27), Options{Rounds: Rounds(true), Seed: 1})
+	f := evaluated(t, busy.bank(t, 90, 27), Options{Rounds: Rounds(true), Seed: 1})
 	if f.Kind != Busy {
 		t.Errorf("the machine is %s (%s), want busy", f.Kind, f.KindWhy)
 	}
@@ -107,7 +107,7 @@ func TestEvaluateSmallBank(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stopped := errors.New("stopped")
 	cancel(stopped)
-	if _, err := Evaluate(ctx, quietWorld(1).bank(t, 22, 9), Options{Rounds: Rounds(true)}); !errors.Is(err, stopped) {
+	if _, err := Evaluate(ctx, quietWorld(1).bank(t, 30, 9), Options{Rounds: Rounds(true)}); !errors.Is(err, stopped) {
 		t.Errorf("cancelled: %v, want %v", err, stopped)
 	}
 }
@@ -116,7 +116,7 @@ func TestEvaluateSmallBank(t *testing.T) {
 func TestSimulationIsSymmetric(t *testing.T) {
 	biased := quietWorld(5)
 	biased.plants[Again] = map[string]float64{result.CPUPerRequest: 0.02}
-	b := biased.bank(t, 22, 9)
+	b := biased.bank(t, 30, 9)
 	d := b.deckOf(plan.Go, Again)
 	rng := rand.New(rand.NewPCG(1, 2))
 	cpu, _ := result.MetricByName(result.CPUPerRequest)
@@ -214,7 +214,7 @@ func TestInOrder(t *testing.T) {
 
 // Both formats show every plant, and no line of text is wider than a reader's window but for tables.
 func TestFormats(t *testing.T) {
-	f := evaluated(t, quietWorld(1).bank(t, 22, 9), Options{Rounds: Rounds(true), Seed: 1, Simulated: 4})
+	f := evaluated(t, quietWorld(1).bank(t, 30, 9), Options{Rounds: Rounds(true), Seed: 1, Simulated: 4})
 	for name, text := range map[string]string{"text": f.Text(), "Markdown": f.Markdown()} {
 		for _, want := range []string{"work-3", "memory-5", "go · peak RSS", "False alarms", "U-test", "Noise", "0 of 1"} {
 			if !strings.Contains(text, want) {

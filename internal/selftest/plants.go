@@ -103,7 +103,7 @@ func (s Subject) fast() (Subject, bool) {
 
 // Rounds are a report's: as an ordinary run's with the default budget.
 func Rounds(full bool) plan.Rounds {
-	r := plan.Rounds{Looks: []int{7, 11, 15}, Confirm: 7, CountLooks: []int{3, 5}, CountConfirm: 4}
+	r := plan.Rounds{Looks: []int{7, 11, 15}, Confirm: 7, ConfirmMost: 15, CountLooks: []int{3, 5}, CountConfirm: 4}
 	if !full { // as a short budget cuts them
 		r.Looks, r.CountLooks = r.Looks[:2], r.CountLooks[:1]
 	}

@@ -13,19 +13,21 @@ import (
 type size struct {
 	looks, countLooks     []int
 	confirm, countConfirm int
+	confirmMost           int
 }
 
 func sizeOf(r plan.Rounds) size {
-	return size{looks: r.Looks, confirm: r.Confirm, countLooks: r.CountLooks, countConfirm: r.CountConfirm}
+	return size{looks: r.Looks, confirm: r.Confirm, confirmMost: r.ConfirmMost, countLooks: r.CountLooks, countConfirm: r.CountConfirm}
 }
 
 // timing and counting are the rounds of a report in which everything stays open and is then suspect; 0: the pass is off.
-func (s size) timing() int   { return total(s.looks, s.confirm) }
+func (s size) timing() int   { return total(s.looks, max(s.confirm, s.confirmMost)) }
 func (s size) counting() int { return total(s.countLooks, s.countConfirm) }
 
 // smallest is a report that ends at its first look.
 func (s size) smallest() size {
 	s.looks, s.countLooks = s.looks[:min(1, len(s.looks))], s.countLooks[:min(1, len(s.countLooks))]
+	s.confirmMost = s.confirm
 	return s
 }
 
@@ -39,8 +41,11 @@ func total(looks []int, confirm int) int {
 // within cuts screening to the looks that so many rounds have room for, as a short budget does; ok is false where they
 // have room for none.
 func (s size) within(timing, counting int) (size, bool) {
-	for len(s.looks) > 0 && s.timing() > timing {
+	for len(s.looks) > 0 && total(s.looks, s.confirm) > timing {
 		s.looks = s.looks[:len(s.looks)-1]
+	}
+	if len(s.looks) > 0 {
+		s.confirmMost = min(s.confirmMost, timing-s.looks[len(s.looks)-1])
 	}
 	for len(s.countLooks) > 0 && s.counting() > counting {
 		s.countLooks = s.countLooks[:len(s.countLooks)-1]
@@ -112,7 +117,7 @@ func reportPlan(h hand, s size, workloads []workload.Workload) plan.Plan {
 		}
 	}
 	if len(used) > 0 {
-		p.Rounds.Looks, p.Rounds.Confirm = s.looks, s.confirm
+		p.Rounds.Looks, p.Rounds.Confirm, p.Rounds.ConfirmMost = s.looks, s.confirm, s.confirmMost
 	}
 	for lang, rounds := range h.counting {
 		if len(rounds) == 0 {
