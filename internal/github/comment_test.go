@@ -291,6 +291,7 @@ func TestEveryInterleaving(t *testing.T) {
 		{name: "an older run's comment of the newest head", stamps: []Stamp{again}, posts: [2]Stamp{older, newer}, moves: true},
 	} {
 		t.Run(v.name, func(t *testing.T) {
+			t.Parallel()
 			orders := schedule(t, func(gates []func()) ([]func(), func(string)) {
 				f := &fakePull{head: newer.Head, unsure: v.unsure, ended: map[string]Stamp{}}
 				there(t, f, v.stamps...)

@@ -69,7 +69,7 @@ func Evaluate(ctx context.Context, b *Bank, o Options) (Findings, error) {
 		e.again[lang] = b.deckOf(lang, Again)
 	}
 	full := sizeOf(o.Rounds)
-	e.out.Report = ReportSize{Looks: full.looks, Confirm: full.confirm, CountLooks: full.countLooks, CountConfirm: full.countConfirm, PerWorkload: e.screening(full)}
+	e.out.Report = ReportSize{Looks: full.looks, Confirm: full.confirm, ConfirmMost: full.confirmMost, CountLooks: full.countLooks, CountConfirm: full.countConfirm, PerWorkload: e.screening(full)}
 	e.noise()
 	for _, step := range []func() error{e.falseReports, e.plants, e.simulate} {
 		if err := step(); err != nil {

@@ -51,6 +51,7 @@ type BankRounds struct {
 type ReportSize struct {
 	Looks        []int   `json:"looks"`
 	Confirm      int     `json:"confirm"`
+	ConfirmMost  int     `json:"confirm_most"` // where screening asks for more
 	CountLooks   []int   `json:"count_looks"`
 	CountConfirm int     `json:"count_confirm"`
 	PerWorkload  float64 `json:"screening_s"` // of measuring a workload, both services at both sides

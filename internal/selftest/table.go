@@ -38,8 +38,8 @@ func (f Findings) Summary() []string {
 		fmt.Sprintf("Machine: %s (%s). %d × %s, %s.", f.Kind, f.KindWhy, f.Machine.Cores, f.Machine.CPU, f.Machine.Kernel),
 		fmt.Sprintf("Bank: %s; sessions: %d. %d trials, %s of measuring; %d of them and %d callgrind windows do not count.",
 			strings.Join(rounds, ", "), f.Sessions, f.Rounds.Trials, time.Duration(f.Rounds.MeasuredSeconds*float64(time.Second)).Round(time.Second), f.Rounds.Invalid, f.Rounds.InvalidCosts),
-		fmt.Sprintf("Report: looks after %s rounds and %d to confirm (%.0f s of screening a workload), callgrind after %s and %d; judged as every report is.",
-			list(f.Report.Looks), f.Report.Confirm, f.Report.PerWorkload, list(f.Report.CountLooks), f.Report.CountConfirm),
+		fmt.Sprintf("Report: looks after %s rounds and %d to %d to confirm (%.0f s of screening a workload), callgrind after %s and %d; judged as every report is.",
+			list(f.Report.Looks), f.Report.Confirm, f.Report.ConfirmMost, f.Report.PerWorkload, list(f.Report.CountLooks), f.Report.CountConfirm),
 	}
 	for _, w := range f.Warnings {
 		lines = append(lines, "Note: "+w+".")
