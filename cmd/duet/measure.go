@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/duet-bench/duet/internal/compare"
+	"github.com/duet-bench/duet/internal/container"
 	"github.com/duet-bench/duet/internal/harness"
 	"github.com/duet-bench/duet/internal/plan"
 	"github.com/duet-bench/duet/internal/result"
@@ -30,7 +31,7 @@ func measureCommand(w world) *cobra.Command {
 It exits 0, or 3 when head could not be measured: measuring never decides a job.`,
 		Example: "  duet measure --base main --out .duet\n  duet compare .duet/run.json",
 		RunE: func(c *cobra.Command, _ []string) error {
-			if done, err := elevate(w); done || err != nil {
+			if done, err := j.elevate(w); done || err != nil {
 				return err
 			}
 			m, err := j.measure(c.Context(), w)
@@ -42,6 +43,7 @@ It exits 0, or 3 when head could not be measured: measuring never decides a job.
 		},
 	}
 	j.flags(c)
+	j.isolationFlags(c)
 	j.outFlag(c)
 	return c
 }
@@ -94,19 +96,41 @@ func (p prepared) carryOut(ctx context.Context, w world) (result.Run, error) {
 		run.State = result.NothingChanged
 		return run, nil
 	}
+	if p.plan.Policy.Isolation == plan.IsolationContainer {
+		return p.contained(ctx, o)
+	}
 	return harness.Run(ctx, p.plan, o)
 }
 
 // refuse ends a run before anything of theirs is executed.
-func (p prepared) refuse(ctx context.Context, w world) error {
+func (p *prepared) refuse(ctx context.Context, w world) error {
 	policy := p.plan.Policy
-	if policy.Isolation != "" && policy.Isolation != "basic" {
-		return notMeasured{fmt.Sprintf("policy.isolation: %s is not built yet, and it fails closed: nothing was run; use basic, or wait for it", policy.Isolation)}
+	if policy.Isolation == plan.IsolationStrict {
+		return notMeasured{"policy.isolation: strict is not built yet, and it fails closed: nothing was run; use container or basic, or wait for it"}
 	}
 	if p.plan.Fork && w.getenv("RUNNER_ENVIRONMENT") == "self-hosted" && policy.SelfHostedForks != "allow" {
 		return notMeasured{"a fork's code is not run on a self-hosted runner: nothing was run; base's duet.yml may allow it with policy: {self-hosted-forks: allow}"}
 	}
-	_, err := p.source.CredentialsPersisted(ctx)
+	if _, err := p.source.CredentialsPersisted(ctx); err != nil {
+		return err
+	}
+	if policy.Isolation != plan.IsolationContainer {
+		return nil
+	}
+	return p.findEngine(ctx)
+}
+
+// findEngine refuses where a container is asked for and none can be had.
+func (p *prepared) findEngine(ctx context.Context) error {
+	if p.isolation.image == "" {
+		return plan.Usagef("name it with --image or DUET_IMAGE; `docker build -t duet .` in Duet's repository makes one",
+			"isolation: container, and no image is named: nothing was run")
+	}
+	var err error
+	var none *container.EngineError
+	if p.engine, err = container.Find(ctx); errors.As(err, &none) {
+		return notMeasured{"isolation: container fails closed, nothing was run: " + none.Error()}
+	}
 	return err
 }
 
