@@ -89,6 +89,9 @@ func enterContainer(ctx context.Context, w world, offline bool) (context.Context
 	if err == nil {
 		err = bounds.Check(offline, container.Capabilities())
 	}
+	if err == nil && !sandbox.Probe().Root {
+		err = errors.New("this container has too few rights to give builds and services a uid of their own: nothing was run")
+	}
 	if err != nil {
 		return nil, insideOrder{}, bounds, notMeasured{err.Error()}
 	}

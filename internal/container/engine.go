@@ -16,7 +16,8 @@ import (
 
 // Engine is a docker engine that answers.
 type Engine struct {
-	docker string // path of the command
+	docker   string        // path of the command
+	patience time.Duration // with a container that was asked to end
 	// CPUs and Memory are those of the engine's machine.
 	CPUs   int
 	Memory int64
@@ -37,7 +38,7 @@ func Find(ctx context.Context) (Engine, error) {
 	if err != nil {
 		return Engine{}, &EngineError{Reason: "the docker command is not on PATH"}
 	}
-	e := Engine{docker: docker}
+	e := Engine{docker: docker, patience: endWithin}
 	text, err := e.short(ctx, "info", "--format", "{{.OSType}} {{.NCPU}} {{.MemTotal}}")
 	if ctx.Err() != nil {
 		return Engine{}, context.Cause(ctx)
@@ -149,7 +150,7 @@ func (e Engine) Run(ctx context.Context, name string, out io.Writer, limit int64
 // end asks the Duet in a container to end, and ends it where it does not.
 func (e Engine) end(ctx context.Context, name string, cmd *exec.Cmd, ended chan error) error {
 	_, asking := e.short(context.WithoutCancel(ctx), "kill", "--signal", "TERM", name)
-	patience := endWithin
+	patience := e.patience
 	if asking != nil {
 		patience = 0
 	}
