@@ -31,6 +31,7 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends \
     ca-certificates gcc git google-perftools libc6-dev libgoogle-perftools4 postgresql valgrind \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* /var/lib/postgresql/*/main \
+    /usr/share/doc /usr/share/man /usr/share/info /usr/share/locale \
  && useradd --uid 10001 --create-home --shell /usr/sbin/nologin duet \
  && install -d -o 10001 -g 10001 -m 0755 /repo && install -d -m 0711 /duet
 COPY --from=rust /out/rust /usr/local/rust
