@@ -85,7 +85,7 @@ func TestReadmeCommands(t *testing.T) {
 // Every document that one names is there.
 func TestLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:]+)\)`)
-	for _, file := range []string{"README.md", "docs/architecture.md", "docs/configuration.md", "docs/glossary.md", "docs/methodology.md", "workloads/README.md", "examples/contract/README.md"} {
+	for _, file := range []string{"README.md", "docs/architecture.md", "docs/configuration.md", "docs/container.md", "docs/glossary.md", "docs/methodology.md", "workloads/README.md", "examples/contract/README.md"} {
 		dir := ""
 		if i := strings.LastIndex(file, "/"); i >= 0 {
 			dir = file[:i+1]
