@@ -57,6 +57,12 @@ func fakeDocker(args []string) {
 		fmt.Fprintln(os.Stderr, "Error: No such container: x")
 		_ = os.WriteFile(log+".killed", []byte("9"), 0o600)
 		syscall.Exit(1)
+	case "volume":
+		if n, _ := os.ReadFile(log + ".tries"); args[1] == "rm" && len(n) < 2 {
+			_ = os.WriteFile(log+".tries", append(n, 'x'), 0o600)
+			fmt.Fprintln(os.Stderr, "Error response from daemon: remove duet-1: volume is in use - [abc]")
+			syscall.Exit(1)
+		}
 	case "kill":
 		_ = os.WriteFile(log+".killed", []byte("15"), 0o600)
 	case "start":
@@ -197,6 +203,17 @@ func TestImage(t *testing.T) {
 	log = docker(t, sound, "FAKE_IMAGE=1")
 	if _, err := engine(t).Image(t.Context(), "duet"); err != nil || strings.Contains(log(), "pull") {
 		t.Errorf("an image that is here was pulled (%v): %s", err, log())
+	}
+}
+
+// A volume whose container is just about to go is removed all the same.
+func TestRemove(t *testing.T) {
+	log := docker(t, sound)
+	if err := engine(t).RemoveVolume(t.Context(), "duet-1"); err != nil || strings.Count(log(), "volume rm duet-1") != 3 {
+		t.Errorf("got %v after\n%s", err, log())
+	}
+	if err := engine(t).Remove(t.Context(), "x"); err != nil {
+		t.Errorf("a container that is gone: %v", err)
 	}
 }
 

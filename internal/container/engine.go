@@ -77,10 +77,16 @@ func (e Engine) NewVolume(ctx context.Context, name string) error {
 	return err
 }
 
-// RemoveVolume removes it with all that is in it.
+// RemoveVolume removes it with all that is in it. An engine that is still about to remove the last container is waited for.
 func (e Engine) RemoveVolume(ctx context.Context, name string) error {
-	_, err := e.short(context.WithoutCancel(ctx), "volume", "rm", name)
-	return err
+	const tries, pause = 20, 250 * time.Millisecond
+	for try := 1; ; try++ {
+		_, err := e.short(context.WithoutCancel(ctx), "volume", "rm", name)
+		if err == nil || try == tries || !strings.Contains(err.Error(), "in use") {
+			return err
+		}
+		time.Sleep(pause)
+	}
 }
 
 // Create makes a container that Run starts, and Remove must remove.
