@@ -40,9 +40,10 @@ type Workshop struct {
 	o    Options
 	site *site // nil: nobody is in
 
-	goHost   *goHost                    // once looked up
-	compiled map[string]map[string]bool // packages of the standard library, by toolchain
-	sysroots map[string]sysroot         // by channel
+	brought  map[plan.Side]map[string]download // what Bring brought in place of downloads
+	goHost   *goHost                           // once looked up
+	compiled map[string]map[string]bool        // packages of the standard library, by toolchain
+	sysroots map[string]sysroot                // by channel
 }
 
 // Site is one side's stay in the workshop.
@@ -76,7 +77,7 @@ func NewWorkshop(o Options) (*Workshop, error) {
 	if o.Progress == nil {
 		o.Progress = func(string) {}
 	}
-	w := &Workshop{o: o, compiled: map[string]map[string]bool{}, sysroots: map[string]sysroot{}}
+	w := &Workshop{o: o, brought: map[plan.Side]map[string]download{}, compiled: map[string]map[string]bool{}, sysroots: map[string]sysroot{}}
 	for _, folder := range []struct {
 		path string
 		mode fs.FileMode
@@ -119,6 +120,19 @@ func (w *Workshop) Enter(ctx context.Context, s Site) error {
 }
 
 func (w *Workshop) enter(ctx context.Context, s Site) error {
+	if err := w.moveIn(ctx, s); err != nil {
+		return err
+	}
+	if w.brought[s.Side] != nil {
+		w.takeDownloads(w.brought[s.Side])
+	} else if err := w.download(ctx); err != nil {
+		return err
+	}
+	return w.compileStandardLibrary(ctx)
+}
+
+// moveIn moves a side's tree to the fixed path and finds out how each service is built.
+func (w *Workshop) moveIn(ctx context.Context, s Site) error {
 	if err := w.checkSpace(s.Services); err != nil {
 		return err
 	}
@@ -143,18 +157,24 @@ func (w *Workshop) enter(ctx context.Context, s Site) error {
 			return context.Cause(ctx)
 		}
 	}
+	return nil
+}
+
+// download gets what the builds of the side that is in need, and keeps a copy for the other one.
+func (w *Workshop) download(ctx context.Context) error {
 	if err := w.fetchAll(ctx); err != nil {
 		return err
 	}
-	if err := w.keepCache(s); err != nil {
-		return err
-	}
-	return w.compileStandardLibrary(ctx)
+	return w.keepCache(w.site.Site)
 }
 
-// enterCache gives the side what base had downloaded, or nothing.
+// enterCache gives the side what was brought for it, else what base had downloaded, or nothing.
 func (w *Workshop) enterCache(s Site) error {
-	if err := os.Rename(w.path("kept", "cache"), w.cache()); err != nil {
+	from := w.path("kept", "cache")
+	if w.brought[s.Side] != nil {
+		from = w.broughtCache(s.Side)
+	}
+	if err := os.Rename(from, w.cache()); err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
