@@ -45,7 +45,7 @@ run would be.`,
 				if err != nil {
 					return err
 				}
-				if why, err := d.idle(modeMeasure, event); err != nil || why != "" {
+				if why, err := d.idle(modeMeasure, event); d.mode != modeFetch && (err != nil || why != "") {
 					return nothingToDo(w, why, err)
 				}
 				install(c.Context(), w, findings)

@@ -41,7 +41,7 @@ func elevate(w world) (done bool, err error) {
 	if exec.Command(sudo, "-n", "-E", self, "--version").Run() != nil {
 		return false, nil
 	}
-	environ := append(withoutSecrets(os.Environ()), sudoMark+"=1", pathMark+"="+w.getenv("PATH"))
+	environ := append(withoutSecrets(os.Environ()), sudoMark+"=1", pathMark+"="+w.getenv("PATH"), cacheMark+"="+cacheFolder(w))
 	// The same process from here on: signals reach sudo, which hands them to Duet.
 	err = syscall.Exec(sudo, append([]string{sudo, "-n", "-E", self}, w.args...), environ)
 	return false, errors.Join(errors.New("starting again through sudo"), err)

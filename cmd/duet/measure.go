@@ -114,7 +114,7 @@ func (p prepared) carryOut(ctx context.Context, w world) (result.Run, error) {
 	defer show.End()
 	o := harness.Options{
 		Source: p.source, Version: versionText(), Attempt: p.attempt,
-		PassEnv: w.lookup, Settle: compare.Settle, Progress: show,
+		PassEnv: w.lookup, Settle: compare.Settle, Progress: show, Seed: cacheFolder(w),
 	}
 	for _, warning := range p.plan.Warnings {
 		show.Note("note: %s", warning)

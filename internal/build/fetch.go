@@ -150,4 +150,7 @@ func (w *Workshop) BringTree(side plan.Side, from string) error {
 	return os.Rename(from, w.Tree(side))
 }
 
+// FetchedCache is the folder of downloads that Fetch left in folder; an Options.Seed.
+func FetchedCache(folder string) string { return filepath.Join(folder, fetchedCache) }
+
 func (w *Workshop) broughtCache(side plan.Side) string { return w.path("kept", "cache-"+string(side)) }

@@ -56,6 +56,33 @@ func TestFetchAndBring(t *testing.T) {
 	}
 }
 
+// What an earlier job fetched a later one begins with: nothing that stands there is downloaded again.
+func TestSeed(t *testing.T) {
+	from := folder(t)
+	check(t, os.Chmod(from, 0o755))
+	sum := moduleProxy(t, from)
+	tree := "-- repo/a/go.mod --\nmodule a\n\ngo 1.24\n\nrequire example.com/dep v1.0.0\n-- repo/a/go.sum --\n" + sum +
+		"-- repo/a/main.go --\npackage main\n\nimport \"example.com/dep\"\n\nfunc main() { println(dep.Name) }\n"
+	s := newShop(t, tree, "", "GOPROXY=file://"+from, "GOSUMDB=off")
+	a := plan.Service{Name: "a", Lang: plan.Go, Dir: "a"}
+	fetched := filepath.Join(s.dir, "fetched")
+	check(t, s.Fetch(t.Context(), Site{Side: plan.Head, Box: s.boxs[plan.Head], Repo: "repo", Services: []plan.Service{a}}, fetched))
+	check(t, removeAll(from)) // the network, as it were, is gone
+
+	for seed, want := range map[string]bool{FetchedCache(fetched): true, filepath.Join(s.dir, "missing"): false, "": false} {
+		later := newShop(t, tree, "", "GOPROXY=off", "GOSUMDB=off")
+		later.o.Seed = seed
+		later.enter(plan.Base, a)
+		built, err := later.Build(t.Context(), "a", filepath.Join(later.dir, "kept", "a"))
+		if (err == nil) != want {
+			t.Errorf("seed %q: %v: %s", seed, err, strings.Join(built.Record.LogTail, "\n"))
+		}
+	}
+	if _, err := os.Stat(filepath.Join(FetchedCache(fetched), "go", "mod")); err != nil {
+		t.Errorf("the seed was taken and not copied: %v", err)
+	}
+}
+
 func names(entries []os.DirEntry) string {
 	var all []string
 	for _, e := range entries {

@@ -23,6 +23,9 @@ type Options struct {
 	Deadline time.Duration // of one fetch, one clean build, one incremental build; 0: DefaultDeadline
 	MinFree  int64         // bytes that must be free before a side is entered; 0: by its services
 	Progress func(string)  // hears what is being done; may be nil
+	// Seed is a folder of earlier downloads (the cache folder of Fetch), whose copy the first side begins with; it may be
+	// missing. Nothing that ran the code under test may ever have written to it.
+	Seed string
 }
 
 // Workshop owns the one path at which both sides are built. Its use, in this order:
@@ -178,7 +181,7 @@ func (w *Workshop) enterCache(s Site) error {
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		if err := os.Mkdir(w.cache(), 0o755); err != nil {
+		if err := w.seedCache(); err != nil {
 			return err
 		}
 	}
@@ -186,6 +189,18 @@ func (w *Workshop) enterCache(s Site) error {
 		return err
 	}
 	return s.Box.Own(w.cache())
+}
+
+// seedCache makes the cache, with what earlier jobs downloaded, if anything.
+func (w *Workshop) seedCache() error {
+	if _, err := os.Stat(w.o.Seed); w.o.Seed == "" || errors.Is(err, fs.ErrNotExist) {
+		return os.Mkdir(w.cache(), 0o755)
+	}
+	w.o.Progress("copying earlier downloads")
+	if err := copyTree(w.o.Seed, w.cache()); err != nil {
+		return w.spaceError(fmt.Errorf("copying earlier downloads from %s: %w", w.o.Seed, err))
+	}
+	return nil
 }
 
 // keepCache puts a copy of what base downloaded aside for head, before any code of base's runs.

@@ -102,7 +102,7 @@ func (s *session) prepare(ctx context.Context) error {
 	}
 	var err error
 	s.shop, err = build.NewWorkshop(build.Options{
-		Dir: filepath.Join(s.work, "shop"), Environ: os.Environ(),
+		Dir: filepath.Join(s.work, "shop"), Environ: os.Environ(), Seed: s.o.Seed,
 		Progress: func(step string) { s.o.Progress.Update("%s", step) },
 	})
 	if err != nil {
