@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/labstack/echo/v5"
 	"github.com/labstack/echo/v5/middleware"
@@ -16,9 +17,12 @@ import (
 // newEcho routes the contract.
 func newEcho(app *core.App) *echo.Echo {
 	e := echo.NewWithConfig(echo.Config{
-		Router:           echo.NewRouter(echo.RouterConfig{AutoHandleHEAD: true, OptionsMethodHandler: methodNotAllowed}),
+		Router: echo.NewRouter(echo.RouterConfig{
+			AutoHandleHEAD: true, MethodNotAllowedHandler: methodNotAllowed, OptionsMethodHandler: methodNotAllowed,
+		}),
 		HTTPErrorHandler: refuse,
 	})
+	e.Use(wholePath)
 	post := func(path string, h echo.HandlerFunc) {
 		e.POST(path, h, requireJSON, middleware.BodyLimit(core.BodyLimit))
 		e.GET(path, methodNotAllowed) // or it would be a short code
@@ -39,6 +43,16 @@ func newEcho(app *core.App) *echo.Echo {
 	e.GET("/ws", s.echo)
 	e.HEAD("/ws", methodNotAllowed)
 	return e
+}
+
+// wholePath refuses what Echo takes for a fit because a last parameter may hold slashes: no path of the contract does.
+func wholePath(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c *echo.Context) error {
+		if strings.Count(c.Path(), "/") != strings.Count(c.Request().URL.Path, "/") {
+			return core.NotFound()
+		}
+		return next(c)
+	}
 }
 
 func requireJSON(next echo.HandlerFunc) echo.HandlerFunc {
@@ -162,8 +176,6 @@ func refuse(c *echo.Context, err error) {
 		refused = core.BodyError(err)
 	case status.StatusCode() == http.StatusNotFound:
 		refused = core.NotFound()
-	case status.StatusCode() == http.StatusMethodNotAllowed:
-		refused = core.MethodNotAllowedAt(c.Request().URL.Path)
 	case status.StatusCode() == http.StatusRequestEntityTooLarge:
 		refused = core.TooLarge()
 	default:
