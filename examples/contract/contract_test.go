@@ -18,50 +18,57 @@ import (
 	"github.com/duet-bench/duet/workloads"
 )
 
-// TestServicesPassEveryVector runs all vectors against every example service, without a database, with one, and with
-// links in it, and compares every answer with the first one to the same request: services, languages and stores all
-// answer alike, which makes any two of them a pair.
-func TestServicesPassEveryVector(t *testing.T) {
+// TestServices holds every example service to the contract. All answers, without a database, with one, and with links
+// in it, are compared with the first one to the same request: services, languages and stores answer alike, which makes
+// any two of them a pair.
+func TestServices(t *testing.T) {
 	vectors, err := Vectors()
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec := readSpec(t)
-	database := startPostgres(t)
+	spec, database, bin := readSpec(t), startPostgres(t), t.TempDir()
 	first := map[string]said{}
-	for _, s := range services() {
-		binary := built(t, s)
-		for _, mode := range []struct {
-			name     string
-			database bool
-			settings []string
-		}{
-			{name: "no database"},
-			{name: "postgres", database: true},
-			{name: "links in postgres", database: true, settings: []string{"LINKS=postgres"}},
-		} {
-			t.Run(s.name+"/"+mode.name, func(t *testing.T) {
-				settings := mode.settings
-				if mode.database {
-					_, url := database.database(t)
-					settings = append(settings, "DATABASE_URL="+url)
-				}
-				p := start(t, binary, settings...)
-				ran, answers := 0, 0
-				for _, v := range vectors {
-					if !v.Needs.With(mode.database) || s.only != nil && !slices.Contains(s.only, v.File) {
-						continue
-					}
-					ran++
-					answers += s.pass(t, p.base, v, spec, first)
-				}
-				http.DefaultClient.CloseIdleConnections()
-				p.stop(t)
-				p.ended(t)
-				t.Logf("%d vectors, %d answers, ready after %v", ran, answers, p.ready.Round(time.Millisecond))
-			})
-		}
+	all := services()
+	for _, s := range all {
+		t.Run(s.name, func(t *testing.T) {
+			s.binary = s.built(t, bin)
+			s.passes(t, "no database", vectors, spec, first)
+			s.passes(t, "postgres", vectors, spec, first, database.setting(t))
+			s.passes(t, "links in postgres", vectors, spec, first, database.setting(t), "LINKS=postgres")
+			if s.only != nil {
+				return
+			}
+			t.Run("sockets", s.echoes)
+			t.Run("orders", func(t *testing.T) { s.queues(t, database) })
+			t.Run("failures", func(t *testing.T) { s.failsWith(t, database) })
+		})
 	}
+	t.Run("settings", func(t *testing.T) {
+		for _, s := range all {
+			if s.only == nil {
+				s.refusesSettings(t)
+			}
+		}
+	})
+}
+
+// passes runs the vectors that hold with these settings.
+func (s *service) passes(t *testing.T, name string, vectors []Vector, spec *spec, first map[string]said, settings ...string) {
+	t.Run(name, func(t *testing.T) {
+		p := start(t, s.binary, settings...)
+		ran, answers := 0, 0
+		for _, v := range vectors {
+			if !v.Needs.With(len(settings) > 0) || s.only != nil && !slices.Contains(s.only, v.File) {
+				continue
+			}
+			ran++
+			answers += s.pass(t, p.base, v, spec, first)
+		}
+		http.DefaultClient.CloseIdleConnections()
+		p.stop(t)
+		p.ended(t)
+		t.Logf("%d vectors, %d answers, ready after %v", ran, answers, p.ready.Round(time.Millisecond))
+	})
 }
 
 // said is a service's answer.
@@ -71,7 +78,7 @@ type said struct {
 }
 
 // pass runs one vector and returns how many answers it got.
-func (s service) pass(t *testing.T, base string, v Vector, spec *spec, first map[string]said) int {
+func (s *service) pass(t *testing.T, base string, v Vector, spec *spec, first map[string]said) int {
 	t.Helper()
 	answers, err := Run(t.Context(), http.DefaultClient, base, v)
 	if err != nil {

@@ -94,7 +94,7 @@ func (p *postgres) run(t *testing.T) {
 	server.Path = "/bin/sh"
 	server.Args = []string{"sh", "-c", `"$@" </dev/null & cat; kill -INT $!; wait $!`, "sh", filepath.Join(p.bin, "postgres"),
 		"-D", filepath.Join(p.dir, "data"), "-k", p.dir, "-c", "listen_addresses=",
-		"-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "max_connections=50"}
+		"-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "max_connections=60"}
 	server.Stdout, server.Stderr = log, log
 	alive, err := server.StdinPipe()
 	if err != nil {
@@ -147,6 +147,13 @@ func (p *postgres) database(t *testing.T) (name, url string) {
 	return name, "postgres://duet@/" + name + "?host=" + p.dir
 }
 
+// setting is a fresh database as a service is told of it.
+func (p *postgres) setting(t *testing.T) string {
+	t.Helper()
+	_, url := p.database(t)
+	return "DATABASE_URL=" + url
+}
+
 // block holds a lock on the users of a database, which every order waits for, until release is called.
 func (p *postgres) block(t *testing.T, database string) (release func()) {
 	t.Helper()
@@ -174,4 +181,18 @@ func (p *postgres) block(t *testing.T, database string) (release func()) {
 	}
 	t.Cleanup(release)
 	return release
+}
+
+// waitFor waits until a query answers as wanted.
+func (p *postgres) waitFor(t *testing.T, query, want string) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		got := p.sql(t, "postgres", query)
+		if got == want {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s: got %s, want %s", query, got, want)
+		}
+	}
 }

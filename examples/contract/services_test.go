@@ -17,53 +17,42 @@ type service struct {
 	name   string
 	dir    string
 	build  func(out string) []string
-	binary string   // below dir; empty where build writes to out
+	binary string   // below dir, empty where build writes to out; once built, from here
 	only   []string // the vector files that it answers; nil for the whole contract
 }
 
-func services() []service {
-	golang := func(name string) service {
-		return service{
+func services() []*service {
+	golang := func(name string) *service {
+		return &service{
 			name: "go/" + name, dir: "../go",
 			build: func(out string) []string { return []string{"go", "build", "-o", out, "./" + name} },
 		}
 	}
-	rust := func(name string) service {
-		return service{
+	rust := func(name string) *service {
+		return &service{
 			name: "rust/" + name, dir: "../rust", binary: "target/debug/" + name,
 			build: func(string) []string { return []string{"cargo", "build", "--quiet", "--locked", "--bin", name} },
 		}
 	}
 	axum := rust("axum")
-	axum.only = []string{"health.yaml", "links.yaml", "pipeline.yaml"}
-	return []service{golang("nethttp"), golang("gin"), golang("fiber"), golang("echo"), golang("chi"), axum}
+	axum.only = []string{"health.yaml", "links.yaml", "pipeline.yaml"} // without this line, the whole contract
+	return []*service{golang("nethttp"), golang("gin"), golang("fiber"), golang("echo"), golang("chi"), axum}
 }
 
-// whole are the services that answer the whole contract.
-func whole() []service {
-	var found []service
-	for _, s := range services() {
-		if s.only == nil {
-			found = append(found, s)
-		}
-	}
-	return found
-}
-
-// built builds a service and returns its binary.
-func built(t *testing.T, s service) string {
+// built builds a service, into dir where it can, and returns its binary.
+func (s *service) built(t *testing.T, dir string) string {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "service")
-	argv := s.build(binary)
+	out := filepath.Join(dir, filepath.Base(s.name))
+	argv := s.build(out)
 	build := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
 	build.Dir = s.dir
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building %s: %v\n%s", s.name, err, out)
+	if text, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building %s: %v\n%s", s.name, err, text)
 	}
 	if s.binary != "" {
 		return filepath.Join(s.dir, s.binary)
 	}
-	return binary
+	return out
 }
 
 // process is a service that runs.
