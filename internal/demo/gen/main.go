@@ -21,11 +21,11 @@ func main() {
 }
 
 func write(examples string) error {
-	modules, err := bundle.Modules(examples + "/go")
+	needs, err := bundle.Ask(examples + "/go")
 	if err != nil {
 		return err
 	}
-	made, err := archive(os.DirFS(examples), os.DirFS("testdata"), modules)
+	made, err := archive(os.DirFS(examples), os.DirFS("testdata"), needs)
 	if err != nil {
 		return err
 	}
@@ -34,12 +34,12 @@ func write(examples string) error {
 
 // archive holds the pair and the demo's own files. A file's first folder is the commit it belongs to: base, main or
 // head.
-func archive(examples, own fs.FS, modules []string) ([]byte, error) {
+func archive(examples, own fs.FS, needs bundle.Needs) ([]byte, error) {
 	a := &txtar.Archive{Comment: []byte("Made by go generate ./internal/demo from examples/ and internal/demo/testdata. Do not edit.\n")}
 	if err := bundle.Add(a, own, "base", ".", nil); err != nil {
 		return nil, err
 	}
-	if err := bundle.Pair(a, examples, "base", modules, leave); err != nil {
+	if err := bundle.Pair(a, examples, "base", needs, leave); err != nil {
 		return nil, err
 	}
 	for _, commit := range []string{"main", "head"} {

@@ -16,11 +16,11 @@ const examples = "../../../examples"
 
 func made(t *testing.T) []byte {
 	t.Helper()
-	modules, err := bundle.Modules(examples + "/go")
+	needs, err := bundle.Ask(examples + "/go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := archive(os.DirFS(examples), os.DirFS("../testdata"), modules)
+	text, err := archive(os.DirFS(examples), os.DirFS("../testdata"), needs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestArchiveLeavesBuildsAndPlantsOut(t *testing.T) {
 		fstest.MapFS{"go/core/a.go": file(), "rust/target/debug/axum": file(), "rust/Cargo.toml": file(), "go/gin/main.go": file(),
 			"go/nethttp/plants.go": file(), "rust/core/src/text_moved.rs": file()},
 		fstest.MapFS{"base/a": file(), "main/b": file(), "head/c": file()},
-		nil,
+		bundle.Needs{},
 	)
 	if err != nil {
 		t.Fatal(err)

@@ -19,11 +19,11 @@ func main() {
 }
 
 func write(examples string) error {
-	modules, err := bundle.Modules(examples + "/go")
+	needs, err := bundle.Ask(examples + "/go")
 	if err != nil {
 		return err
 	}
-	made, err := archive(os.DirFS(examples), modules)
+	made, err := archive(os.DirFS(examples), needs)
 	if err != nil {
 		return err
 	}
@@ -31,9 +31,9 @@ func write(examples string) error {
 }
 
 // archive holds the pair, plants included, as the content of one commit on main.
-func archive(examples fs.FS, modules []string) ([]byte, error) {
+func archive(examples fs.FS, needs bundle.Needs) ([]byte, error) {
 	a := &txtar.Archive{Comment: []byte("Made by go generate ./internal/selftest/pair from examples/. Do not edit.\n")}
-	if err := bundle.Pair(a, examples, "main", modules, nil); err != nil {
+	if err := bundle.Pair(a, examples, "main", needs, nil); err != nil {
 		return nil, err
 	}
 	return txtar.Format(a), nil

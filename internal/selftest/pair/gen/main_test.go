@@ -15,11 +15,11 @@ const examples = "../../../../examples"
 
 func made(t *testing.T) []byte {
 	t.Helper()
-	modules, err := bundle.Modules(examples + "/go")
+	needs, err := bundle.Ask(examples + "/go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := archive(os.DirFS(examples), modules)
+	text, err := archive(os.DirFS(examples), needs)
 	if err != nil {
 		t.Fatal(err)
 	}
