@@ -24,6 +24,7 @@ type Config struct {
 	Margins   map[string]float64 // metric → share
 	Budget    time.Duration
 	Measure   Measure
+	Resources Resources
 	Ignore    []string
 	Policy    Policy
 
@@ -123,10 +124,14 @@ func parseConfig(file string, document []byte) (Config, error) {
 		strictyaml.Field{Key: "margins", Read: c.readMargins},
 		strictyaml.Field{Key: "budget", Read: strictyaml.Duration(&c.Budget, MinBudget, MaxBudget)},
 		strictyaml.Field{Key: "measure", Read: c.readMeasure},
+		strictyaml.Field{Key: "resources", Read: c.readResources},
 		strictyaml.Field{Key: "ignore", Read: strictyaml.Texts(&c.Ignore, 0, maxList, strictyaml.AtMost(maxPath), isGlob)},
 		strictyaml.Field{Key: "policy", Read: c.readPolicy},
 	)
 	if err != nil {
+		return Config{}, err
+	}
+	if err := c.checkDatabaseVariables(file); err != nil {
 		return Config{}, err
 	}
 	if c.Pairs, err = pairs.resolve(c.Services); err != nil {
