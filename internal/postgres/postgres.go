@@ -88,7 +88,7 @@ func (d *Database) Env() map[string]string {
 	default:
 		// pgx, lib/pq, libpq, tokio-postgres and sqlx all take this form. With user and password before an empty host sqlx
 		// refuses it (so does every parser that keeps to the URL standard); with %2F in the host, Go's do.
-		host := strings.ReplaceAll(url.QueryEscape(s.host), "%2F", "/")
+		host := strings.NewReplacer("%2F", "/", "+", "%20").Replace(url.QueryEscape(s.host)) // tokio-postgres knows no +
 		env["DATABASE_URL"] = fmt.Sprintf("postgres:///%s?host=%s&port=%d&user=%s&password=%s", d.name, host, s.port, role, password)
 	}
 	return env
