@@ -30,7 +30,7 @@ var (
 // split cuts a script at COPY … FROM stdin, whose rows are no statements.
 func (s Script) split() ([]part, error) {
 	if i := bytes.IndexByte(s.Text, 0); i >= 0 {
-		return nil, fmt.Errorf("%s:%d: unexpected zero byte: expected SQL text in UTF-8", s.Name, 1+bytes.Count(s.Text[:i], []byte("\n")))
+		return nil, wrong("%s:%d: unexpected zero byte: expected SQL text in UTF-8", s.Name, 1+bytes.Count(s.Text[:i], []byte("\n")))
 	}
 	var parts []part
 	at := part{line: 1}
@@ -62,18 +62,25 @@ func (s Script) split() ([]part, error) {
 		}
 	}
 	if at.copy {
-		return nil, fmt.Errorf(`%s:%d: COPY … FROM stdin without \. on a line of its own after the rows`, s.Name, at.line)
+		return nil, wrong(`%s:%d: COPY … FROM stdin without \. on a line of its own after the rows`, s.Name, at.line)
 	}
 	at.sql = sql.String()
 	end(0)
 	for _, p := range parts {
 		if found := copyElse.FindStringIndex(p.sql); found != nil && !p.copy {
-			return nil, fmt.Errorf(`%s:%d: COPY … FROM stdin is understood as pg_dump writes it alone: the command on one line, the rows, \. on a line of its own`,
+			return nil, wrong(`%s:%d: COPY … FROM stdin is understood as pg_dump writes it alone: the command on one line, the rows, \. on a line of its own`,
 				s.Name, p.line+strings.Count(p.sql[:found[1]], "\n"))
 		}
 	}
 	return parts, nil
 }
+
+// ScriptError is a script that is wrong: file, place and the server's own words.
+type ScriptError struct{ text string }
+
+func (e *ScriptError) Error() string { return e.text }
+
+func wrong(format string, args ...any) error { return &ScriptError{fmt.Sprintf(format, args...)} }
 
 // run executes a script as psql -f would, and stops at the first error. The statements between two COPYs are one
 // transaction.
@@ -126,11 +133,11 @@ func (s Script) placed(p part, done int, err error) error {
 	switch {
 	case said.Position > 0 && !p.copy:
 		line, column := place(p.sql, int(said.Position))
-		return fmt.Errorf("%s:%d:%d: %s", s.Name, p.line+line-1, column, text)
+		return wrong("%s:%d:%d: %s", s.Name, p.line+line-1, column, text)
 	case p.copy || done == 0:
-		return fmt.Errorf("%s:%d: %s", s.Name, p.line, text)
+		return wrong("%s:%d: %s", s.Name, p.line, text)
 	}
-	return fmt.Errorf("%s: statement %d from line %d: %s", s.Name, done+1, p.line, text)
+	return wrong("%s: statement %d from line %d: %s", s.Name, done+1, p.line, text)
 }
 
 // place turns the server's position, in characters from 1, into a line and a column.

@@ -83,6 +83,13 @@ func (s *Server) ready() error {
 // TCP says whether services need the network that Duet is in to reach the server.
 func (s *Server) TCP() bool { return s.tcp }
 
+// ReachedByTCP says whether a URL leads over a network, and not to a socket in the file system. One that is wrong does,
+// until Connect says what is wrong.
+func ReachedByTCP(text string) bool {
+	config, err := pgconn.ParseConfig(text)
+	return err != nil || !strings.HasPrefix(config.Host, "/")
+}
+
 // Throwaway says whether the server ends with Close.
 func (s *Server) Throwaway() bool { return s.existing == nil }
 
@@ -128,6 +135,9 @@ func (s *Server) Load(ctx context.Context, name string, scripts ...Script) (*Tem
 		return nil, err
 	}
 	if err := t.load(ctx, scripts); err != nil {
+		if dead := s.Alive(); dead != nil {
+			return nil, dead
+		}
 		return nil, err
 	}
 	if s.Throwaway() { // so that nobody but Duet changes it from here on
