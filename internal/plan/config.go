@@ -28,7 +28,8 @@ type Config struct {
 	Ignore    []string
 	Policy    Policy
 
-	margins map[string]func(format string, args ...any) error // metric → an error at its place
+	margins    map[string]func(format string, args ...any) error // metric → an error at its place
+	databaseAt func(format string, args ...any) error            // an error at resources.postgres
 }
 
 // Measure is how timing rounds and callgrind rounds are cut to the machine: `duet doctor --noise` says what fits it.
@@ -131,7 +132,7 @@ func parseConfig(file string, document []byte) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	if err := c.checkDatabaseVariables(file); err != nil {
+	if err := c.checkDatabaseVariables(); err != nil {
 		return Config{}, err
 	}
 	if c.Pairs, err = pairs.resolve(c.Services); err != nil {

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/duet-bench/duet/internal/strictyaml"
@@ -57,19 +56,19 @@ func (c *Config) readPostgres(n strictyaml.Node) error {
 	if err == nil && chosen && p.URLEnv != "" {
 		err = n.Errorf("postgres: connect is for the server that Duet starts: the URL in url_env says how to reach another one")
 	}
-	c.Resources.Postgres = &p
+	c.Resources.Postgres, c.databaseAt = &p, n.Errorf
 	return err
 }
 
 // checkDatabaseVariables refuses a service that sets what its database's place is handed over in.
-func (c Config) checkDatabaseVariables(file string) error {
+func (c Config) checkDatabaseVariables() error {
 	if c.Resources.Postgres == nil {
 		return nil
 	}
 	for _, s := range c.Services {
 		for _, name := range DatabaseVariables() {
 			if _, set := s.Env[name]; set || slices.Contains(s.PassEnv, name) {
-				return fmt.Errorf("%s: service %q: %s is set by resources.postgres: leave it out of env and pass_env", file, s.Name, name)
+				return c.databaseAt("postgres: it sets %s for every service: expected it neither in env nor in pass_env of %s", name, s.Name)
 			}
 		}
 	}

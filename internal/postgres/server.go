@@ -135,8 +135,11 @@ func (s *Server) Load(ctx context.Context, name string, scripts ...Script) (*Tem
 		return nil, err
 	}
 	if err := t.load(ctx, scripts); err != nil {
-		if dead := s.Alive(); dead != nil {
-			return nil, dead
+		var wrong *ScriptError
+		if !errors.As(err, &wrong) {
+			if dead := s.died(); dead != nil {
+				return nil, dead
+			}
 		}
 		return nil, err
 	}
@@ -192,13 +195,29 @@ func (s *Server) ask(ctx context.Context, statement string) error {
 	if s.admin == nil {
 		return errors.New("the server is closed")
 	}
-	ctx, cancel := context.WithTimeout(ctx, makeWithin)
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), makeWithin) // cut short, it would take the connection with it
 	defer cancel()
 	_, err := execute(ctx, s.admin, statement)
-	if dead := s.Alive(); err != nil && dead != nil {
-		return dead
+	if err != nil && s.admin.IsClosed() {
+		if dead := s.died(); dead != nil {
+			return dead
+		}
 	}
 	return err
+}
+
+// died is Alive after a connection broke: the process may take a moment to be seen dead.
+func (s *Server) died() error {
+	const notice = time.Second
+	for began := time.Now(); time.Since(began) < notice && s.existing == nil; time.Sleep(notice / 100) {
+		if dead := s.Alive(); dead != nil {
+			return dead
+		}
+	}
+	return nil
 }
 
 func (s *Server) create(ctx context.Context, name, more string) error {
@@ -293,22 +312,17 @@ func (s *Server) Close() error {
 	return errors.Join(problems...)
 }
 
-// dropAll drops what is left on an existing server, over a connection of its own: a cancelled context closes the one that
-// was waited on.
+// dropAll drops what is left on an existing server, over a new connection where the old one was lost.
 func (s *Server) dropAll(ctx context.Context) error {
-	var problems []error
-	for i, name := range slices.Clone(s.made) {
-		if s.admin.IsClosed() && i == 0 {
-			config, err := pgconn.ParseConfig(s.existing.String())
-			if err != nil {
-				return err
-			}
-			again, err := pgconn.ConnectConfig(ctx, config)
-			if err != nil {
-				return fmt.Errorf("connecting to PostgreSQL to drop %s: %w", strings.Join(s.made, ", "), err)
-			}
-			s.admin = again
+	if s.admin.IsClosed() && len(s.made) > 0 {
+		again, err := pgconn.Connect(ctx, s.existing.String())
+		if err != nil {
+			return fmt.Errorf("connecting to PostgreSQL to drop %s: %w", strings.Join(s.made, ", "), err)
 		}
+		s.admin = again
+	}
+	var problems []error
+	for _, name := range slices.Clone(s.made) {
 		if err := s.drop(ctx, name); err != nil {
 			problems = append(problems, err)
 		}

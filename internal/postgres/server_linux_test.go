@@ -322,8 +322,12 @@ func TestExistingServer(t *testing.T) {
 	}
 	cancelled, cancel := contextFor(t, 0)
 	defer cancel()
-	if _, err := template.Fresh(cancelled); err == nil { // closes the connection
+	if _, err := template.Fresh(cancelled); err == nil {
 		t.Error("a database was made after the end")
+	}
+	s.admin.Conn().Close() // a connection that was lost leaves nothing behind either
+	if err := s.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), "does not answer any more") {
+		t.Errorf("without a connection: got %v", err)
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
