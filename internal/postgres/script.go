@@ -117,7 +117,7 @@ func execute(ctx context.Context, conn *pgconn.PgConn, sql string) (done int, er
 // placed puts file, line and column before what the server said.
 func (s Script) placed(p part, done int, err error) error {
 	var said *pgconn.PgError
-	if !errors.As(err, &said) {
+	if !errors.As(err, &said) || said.SeverityUnlocalized == "FATAL" { // the connection's end, not the script's doing
 		return fmt.Errorf("%s: %w", s.Name, err)
 	}
 	text := said.Message
