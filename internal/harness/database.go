@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -58,6 +59,7 @@ func (s *session) findDatabase(ctx context.Context) error {
 		s.database.url, err = s.existingServer(how.URLEnv)
 	}
 	if err != nil {
+		s.database = database{}
 		return s.noDatabase(err)
 	}
 	return nil
@@ -87,14 +89,14 @@ func (s *session) readScripts(ctx context.Context, side plan.Side, asked plan.Po
 	return nil
 }
 
-func (s *session) existingServer(variable string) (url string, err error) {
+func (s *session) existingServer(variable string) (address string, err error) {
 	if s.o.PassEnv != nil {
-		url, _ = s.o.PassEnv(variable)
+		address, _ = s.o.PassEnv(variable)
 	}
-	if url == "" {
+	if address == "" {
 		return "", fmt.Errorf("%s is not set: resources.postgres.url_env says that it holds the URL of a PostgreSQL server", variable)
 	}
-	return url, nil
+	return address, nil
 }
 
 // noDatabase stops the workloads that cannot be measured without a database. Where none is left, that is the run's error.
@@ -149,9 +151,6 @@ func (s *session) openDatabase(ctx context.Context) (did bool, err error) {
 		return false, nil
 	}
 	s.database.opened = true
-	if s.database.url == "" && s.database.programs.Dir == "" {
-		return false, nil // said before
-	}
 	if err := s.leave(ctx); err != nil { // what the builds left running ends first
 		return false, err
 	}
@@ -163,7 +162,7 @@ func (s *session) openDatabase(ctx context.Context) (did bool, err error) {
 		if ctx.Err() != nil {
 			return false, err
 		}
-		return true, s.noDatabase(err)
+		return true, s.noDatabase(err) // too late for s.inputs: what differs in its scripts alone is measured
 	}
 	s.database.templates, s.database.given = map[plan.Side]*postgres.Template{}, map[plan.Variant]*postgres.Database{}
 	for _, side := range s.sides() {
@@ -298,4 +297,39 @@ func (s *session) inputs(v plan.Variant, build string) string {
 		h.Write(script.Text)
 	}
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// redact takes an existing server's password out of whatever their services printed or answered: a report is for everybody.
+func (s *session) redact() {
+	const least = 4 // bytes: a shorter one would also be found where it is not meant
+	if s.database.server == nil || len(s.database.server.Secret()) < least {
+		return
+	}
+	spellings := []string{s.database.server.Secret(), "***"}
+	if escaped := url.QueryEscape(spellings[0]); escaped != spellings[0] {
+		spellings = append(spellings, escaped, "***", url.PathEscape(spellings[0]), "***")
+	}
+	hide := strings.NewReplacer(spellings...).Replace
+	all := func(lines []string) {
+		for i := range lines {
+			lines[i] = hide(lines[i])
+		}
+	}
+	for i := range s.run.Failures {
+		s.run.Failures[i].Error = hide(s.run.Failures[i].Error)
+		all(s.run.Failures[i].LogTail)
+	}
+	for i := range s.run.Trials {
+		s.run.Trials[i].Invalid = hide(s.run.Trials[i].Invalid)
+	}
+	for i := range s.run.Costs {
+		s.run.Costs[i].Invalid = hide(s.run.Costs[i].Invalid)
+	}
+	if s.run.Parity != nil {
+		for i := range s.run.Parity.Differences {
+			all(s.run.Parity.Differences[i].Diff)
+		}
+	}
+	all(s.run.Warnings)
+	s.run.Error = hide(s.run.Error)
 }

@@ -183,7 +183,7 @@ func killServer(t *testing.T, s *session) {
 func TestNoServer(t *testing.T) {
 	s := withDatabase(t, map[plan.Variant]string{base: "sound", head: "sound"}, map[plan.Side]string{plan.Base: atBase, plan.Head: atHead})
 	s.run.Plan.Workloads = append(s.run.Plan.Workloads, workload.Workload{Name: "up", Rate: workload.Rate{Share: 0.1}, Connections: 2, MaxErrors: 0.01, Requests: []workload.Request{{Method: "GET", Path: "/health"}}})
-	s.database.programs = postgres.Programs{}
+	s.database = database{}
 	missing := &postgres.MissingError{}
 	if err := s.noDatabase(missing); err != nil {
 		t.Fatal(err)
@@ -305,5 +305,41 @@ func TestCancelledWithDatabase(t *testing.T) {
 	}
 	if s.run.State == result.Measured {
 		t.Error("it is taken for measured")
+	}
+}
+
+// The password of an existing server is in nothing that is kept.
+func TestPasswordIsHidden(t *testing.T) {
+	theirs := withDatabase(t, map[plan.Variant]string{head: "sound"}, map[plan.Side]string{plan.Head: ""})
+	open(t, theirs)
+	env, err := theirs.giveDatabase(t.Context(), head)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := still("go")
+	s.database.url = env["DATABASE_URL"]
+	if s.databaseByTCP() {
+		t.Error("a socket is taken for an address")
+	}
+	if s.database.server, err = postgres.Connect(t.Context(), s.database.url); err != nil {
+		t.Fatal(err)
+	}
+	tells, secret := "cannot reach "+env["DATABASE_URL"], env["PGPASSWORD"]
+	s.fail(head, stepStarting, errors.New(tells), []string{"at first", tells})
+	s.warnf("%s", tells)
+	s.run.Trials = []result.Trial{{Invalid: tells}, {}}
+	s.run.Costs = []result.Cost{{Invalid: tells}}
+	s.run.Parity = &result.ParityResult{Differences: []result.Difference{{Diff: []string{"- " + tells}}}}
+	s.run.Error = tells
+	s.redact()
+	text, err := result.Encode(*s.run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(text), secret) || strings.Count(string(text), "***") != 7 {
+		t.Errorf("the password is kept, or too much was hidden: %s", text)
+	}
+	if err := s.closeDatabase(); err != nil {
+		t.Error(err)
 	}
 }

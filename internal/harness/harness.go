@@ -65,6 +65,7 @@ func Run(ctx context.Context, p plan.Plan, o Options) (run result.Run, err error
 	}
 	if s != nil {
 		err = errors.Join(err, s.close())
+		s.redact()
 	}
 	return run, err
 }

@@ -93,6 +93,14 @@ func ReachedByTCP(text string) bool {
 // Throwaway says whether the server ends with Close.
 func (s *Server) Throwaway() bool { return s.existing == nil }
 
+// Secret is the password that services get for an existing server; empty where there is none worth keeping.
+func (s *Server) Secret() string {
+	if s.Throwaway() {
+		return ""
+	}
+	return s.password
+}
+
 // Times is how long it all took so far.
 func (s *Server) Times() Times {
 	s.mu.Lock()
