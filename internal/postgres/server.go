@@ -64,7 +64,10 @@ func Connect(ctx context.Context, text string) (*Server, error) {
 		return nil, fmt.Errorf("connecting to PostgreSQL: %w", err)
 	}
 	s.tcp = !strings.HasPrefix(config.Host, "/")
-	return s, s.ready()
+	if err := s.ready(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
 }
 
 // ready notes what the first connection says.
