@@ -184,7 +184,7 @@ func (s *session) startServer(ctx context.Context) (err error) {
 		d.server, err = postgres.Connect(ctx, d.url)
 	} else {
 		d.server, err = postgres.Start(ctx, postgres.Options{
-			Programs: d.programs, Dir: filepath.Join(s.work, "pg"), Services: len(s.run.Plan.ServiceNames()), Templates: len(s.sides()), TCP: s.databaseByTCP(),
+			Programs: d.programs, Dir: filepath.Join(s.work, databaseFolder), Services: len(s.run.Plan.ServiceNames()), Templates: len(s.sides()), TCP: s.databaseByTCP(),
 		})
 	}
 	if err != nil {

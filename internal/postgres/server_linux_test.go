@@ -129,7 +129,8 @@ func databaseOf(url string) string {
 
 func checkNothingLeft(t *testing.T, s *Server, dir string) {
 	t.Helper()
-	segment, uid := sharedMemory(s.throwaway.dataDir()), s.throwaway.box.UID()
+	segment, _ := sharedMemory(s.throwaway.dataDir())
+	uid := s.throwaway.box.UID()
 	began := time.Now()
 	if err := s.Close(); err != nil {
 		t.Error(err)

@@ -337,34 +337,57 @@ func (t *throwaway) stop() error {
 			break
 		}
 	}
-	segment := sharedMemory(t.dataDir()) // an orderly end removes the file that names it
 	err := t.box.KillAll(context.Background())
-	if segment >= 0 {
-		_, _ = unix.SysvShmCtl(segment, unix.IPC_RMID, nil) // or the server did it
-	}
+	Forget(t.dir)
 	t.process = nil
 	return errors.Join(err, t.box.Close(), sandbox.RemoveTree(t.dir))
 }
 
-// sharedMemory is the System V segment by which a server knows its own data folder in use; -1: none. The kernel keeps it
-// when the server is killed.
-func sharedMemory(data string) int {
-	file, err := os.Open(filepath.Join(data, "postmaster.pid"))
-	if err != nil {
-		return -1
+// Forget removes what the kernel keeps of a server that was killed, with the folder it was started in still there: 56 bytes
+// of shared memory. An orderly end removes them.
+func Forget(dir string) {
+	segment, owner := sharedMemory(throwaway{dir: dir}.dataDir())
+	if segment < 0 {
+		return
 	}
+	const tries, pause = 50, 10 * time.Millisecond // a server's last process takes a moment to see that the first is gone
+	for range tries {
+		var is unix.SysvShmDesc
+		if _, err := unix.SysvShmCtl(segment, unix.IPC_STAT, &is); err != nil || is.Perm.Uid != owner {
+			return // gone, or somebody else's by now
+		}
+		if is.Nattch == 0 {
+			_, _ = unix.SysvShmCtl(segment, unix.IPC_RMID, nil)
+			return
+		}
+		time.Sleep(pause)
+	}
+}
+
+// sharedMemory is the System V segment by which a server knows that its data folder is in use, and whose it is; -1: none.
+func sharedMemory(data string) (segment int, owner uint32) {
+	name := filepath.Join(data, "postmaster.pid")
+	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0) // a pipe in its place does not hang
+	if err != nil {
+		return -1, 0
+	}
+	file := os.NewFile(uintptr(fd), name)
 	defer file.Close()
-	const at = 7 // "key id", the seventh line
+	var at unix.Stat_t
+	if err := unix.Fstat(fd, &at); err != nil || at.Mode&unix.S_IFMT != unix.S_IFREG {
+		return -1, 0
+	}
+	const seventh = 7 // "key id"
 	lines := bufio.NewScanner(file)
 	for number := 1; lines.Scan(); number++ {
 		var key, id int
-		if number == at {
+		if number == seventh {
 			if _, err := fmt.Sscan(lines.Text(), &key, &id); err == nil {
-				return id
+				return id, at.Uid
 			}
 		}
 	}
-	return -1
+	return -1, 0
 }
 
 // cpu is that of the first process and its children: those alive by their CPU clocks, and those it waited for.
