@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 	"unicode/utf8"
 
@@ -49,19 +50,17 @@ func refusal(err error, head *headReader, timeout time.Duration) error {
 	switch {
 	case errors.As(err, &status):
 		return fmt.Errorf("%w: status %d, expected 101", ErrRefused, int(status))
-	case errors.Is(err, errTooLarge):
-		return err
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return fmt.Errorf("no answer within %v", timeout)
-	case head.had > 0:
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		if head.had == 0 {
+			return fmt.Errorf("%w before an answer", errClosed)
+		}
 		if other := foreign(head.first[:head.had], true); other != nil {
 			return other
 		}
-	}
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("%w in the head of the answer", errClosed)
-	}
-	if head.complete() {
+	case head.complete():
 		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	return err
@@ -109,6 +108,9 @@ func (h *headReader) Read(b []byte) (int, error) {
 		if h.had < len(h.first) {
 			h.first[h.had] = b[0]
 			h.had++
+			if other := foreign(h.first[:h.had], false); other != nil {
+				return 0, other // its end may never come
+			}
 		}
 		h.read++
 		copy(h.last[:], h.last[1:])
