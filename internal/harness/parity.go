@@ -101,7 +101,7 @@ func requestName(m workload.Message) string {
 	if m.Type == "" {
 		return m.String()
 	}
-	return m.String() + " " + m.Name
+	return m.Name + " " + m.String() // compare tells kinds of requests apart by the first word
 }
 
 // bothTimes keeps the differences that were found the second time as well.

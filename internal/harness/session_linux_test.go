@@ -215,7 +215,7 @@ func TestParityOfMessages(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := s.run.Parity
-	if p == nil || p.Total != 4 || p.Differences[0].What != "body" || !strings.Contains(p.Differences[0].Request+p.Differences[1].Request, "text message line") {
+	if p == nil || p.Total != 4 || p.Differences[0].What != "body" || !strings.Contains(p.Differences[0].Request+p.Differences[1].Request, "line text message") {
 		t.Errorf("got %+v, want four bodies that differ", p)
 	}
 }

@@ -125,15 +125,15 @@ func setUp(ctx context.Context, s target, p plan.Plan, w workload.Workload) (wor
 		for i, m := range messages {
 			answer, err := ask(ctx, s, m)
 			if err != nil {
-				return nil, done, fmt.Errorf("setup %s %s: %w", m.Method, m.Path, err)
+				return nil, done, fmt.Errorf("%ssetup %s: %w", placeOf(m), m, err)
 			}
 			done = append(done, exchange{m, answer})
 			if err := m.Expect.Check(answer.Status, answer.Body); err != nil {
-				return nil, done, fmt.Errorf("setup %s %s (%d of %d): %w: %s", m.Method, m.Path, i+1, len(messages), err, service.Quote(answer.Body))
+				return nil, done, fmt.Errorf("%ssetup %s (%d of %d): %w: %s", placeOf(m), m, i+1, len(messages), err, service.Quote(answer.Body))
 			}
 			values, err := workload.Extract(request, answer.Status, answer.Header, answer.Body)
 			if err != nil {
-				return nil, done, fmt.Errorf("setup %s %s: %w", m.Method, m.Path, err)
+				return nil, done, fmt.Errorf("setup %s: %w", m, err)
 			}
 			for name, value := range values {
 				captures[name] = append(captures[name], value)
@@ -141,4 +141,12 @@ func setUp(ctx context.Context, s target, p plan.Plan, w workload.Workload) (wor
 		}
 	}
 	return captures, done, nil
+}
+
+// placeOf is where a message's request stands in its file, for the beginning of an error.
+func placeOf(m workload.Message) string {
+	if m.Place == "" {
+		return ""
+	}
+	return m.Place + ": "
 }

@@ -178,7 +178,7 @@ func (m maker) message() (Message, error) {
 	if !isTarget(path) {
 		return Message{}, requestError(r, fmt.Sprintf("path %q: expected / and then printable ASCII without spaces or # (urlquery escapes)", path))
 	}
-	message := Message{Name: r.Name, Method: r.Method, Path: path, Expect: r.Expect}
+	message := Message{Name: r.Name, Method: r.Method, Path: path, Expect: r.Expect, Place: r.Place}
 	if message.Name == "" {
 		message.Name = r.Method + " " + r.Path
 	}
@@ -218,7 +218,7 @@ func (m maker) socketMessage() (Message, error) {
 	if r.Type == TypeText && !utf8.ValidString(body) {
 		return Message{}, requestError(r, "body: a text message is UTF-8, and a capture in it is not: expected type: binary")
 	}
-	return Message{Name: cmp.Or(r.Name, "message"), Type: r.Type, Body: []byte(body), Expect: r.Expect}, nil
+	return Message{Name: cmp.Or(r.Name, "message"), Type: r.Type, Body: []byte(body), Expect: r.Expect, Place: r.Place}, nil
 }
 
 // isTarget holds a request target to what cannot end a request line.

@@ -94,6 +94,7 @@ type Message struct {
 	Headers []Header // sorted by name; no Host, no Content-Length: the driver adds both
 	Body    []byte
 	Expect  Expect
+	Place   string // of the Request, "FILE:LINE"; empty once the plan has travelled
 }
 
 // String is the request in a word or two: "GET /health", "text message".
