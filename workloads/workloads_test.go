@@ -81,7 +81,7 @@ func TestEveryMessageIsWhatItClaims(t *testing.T) {
 			messages = append(messages, more...)
 		}
 		for _, m := range messages {
-			if len(m.Body) > 0 && !json.Valid(m.Body) {
+			if m.Type != workload.TypeBinary && len(m.Body) > 0 && !json.Valid(m.Body) {
 				t.Fatalf("%s, %s: the body is not JSON: %s", w.Name, m.Name, m.Body)
 			}
 		}
@@ -104,4 +104,25 @@ func TestShares(t *testing.T) {
 	}
 	check("url-shortener.yaml", "create", 0.05) // README: 5 % writes
 	check("json-pipeline.yaml", "refused", 0.05)
+	check("websocket.yaml", "page", 0.1) // README
+	check("websocket.yaml", "blob", 0.05)
+}
+
+// TestMessageSizes holds the README to what the WebSocket workload sends.
+func TestMessageSizes(t *testing.T) {
+	w := parse(t, "websocket.yaml")
+	opening, err := workload.Opening(w, 1, nil)
+	if err != nil || opening.Path != "/ws" {
+		t.Errorf("opening: got %+v, %v", opening, err)
+	}
+	messages, err := workload.Stream(w, 1, nil, 400)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bounds := map[string][2]int{"line": {70, 120}, "page": {3700, 4500}, "blob": {512, 512}}
+	for _, m := range messages {
+		if n := len(m.Body); n < bounds[m.Name][0] || n > bounds[m.Name][1] {
+			t.Errorf("%s: a message of %d bytes, want %v", m.Name, n, bounds[m.Name])
+		}
+	}
 }
