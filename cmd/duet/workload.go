@@ -105,7 +105,11 @@ func (o workloadCheck) run(ctx context.Context, out io.Writer, name string, conf
 
 // report says what a service made of the workload.
 func (o workloadCheck) report(out io.Writer, r harness.Rehearsal) error {
-	fmt.Fprintf(out, "\ntried on %s: %s well answered, %s asked", o.url, count(r.Setup, "setup request"), count(r.Asked, "request"))
+	fmt.Fprintf(out, "\ntried on %s: ", o.url)
+	if r.Setup > 0 {
+		fmt.Fprintf(out, "%s well answered, ", count(r.Setup, "setup request"))
+	}
+	fmt.Fprintf(out, "%s asked", count(r.Asked, "request"))
 	if len(r.Bad) == 0 {
 		fmt.Fprintln(out, ", all well answered")
 		return nil

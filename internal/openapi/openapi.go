@@ -153,6 +153,10 @@ func (d *drafting) operations() {
 				continue
 			}
 			delete(operations, m.name)
+			if operation.Responses != nil && operation.Responses.Value("101") != nil {
+				d.leaveOut(m.name+" "+path, "it switches protocols: a WebSocket has a workload of its own, with protocol: websocket")
+				continue
+			}
 			d.add(d.request(m.name, m.weight, path, item, operation))
 		}
 		for method := range operations {
