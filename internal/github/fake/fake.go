@@ -47,13 +47,13 @@ type Options struct {
 
 // Hub is a server with one repository.
 type Hub struct {
-	URL string // of the API: GITHUB_API_URL
+	URL     string // of the API: GITHUB_API_URL
+	GraphQL string // GITHUB_GRAPHQL_URL
 
-	t      T
-	o      Options
-	d      *description
-	blobs  *httptest.Server // another host, as artifacts have
-	prefix string
+	t     T
+	o     Options
+	d     *description
+	blobs *httptest.Server // another host, as artifacts have
 
 	mu     sync.Mutex
 	state  state
@@ -64,7 +64,7 @@ type Hub struct {
 // Call is one request and its answer's status; 0 where the connection broke instead.
 type Call struct {
 	Method string
-	Path   string // below the API's address, with the query
+	Path   string // with the query
 	Status int
 	At     time.Time
 }
@@ -81,9 +81,9 @@ func New(t T, o Options) *Hub {
 		o.Repository = "o/r"
 	}
 	h := &Hub{t: t, o: o, state: newState()}
-	file := dotcom
+	file, prefix, graphQL := dotcom, "", "/graphql"
 	if o.Enterprise {
-		file, h.prefix = enterprise, "/api/v3"
+		file, prefix, graphQL = enterprise, "/api/v3", "/api/graphql"
 	}
 	var err error
 	if h.d, err = described[file](); err != nil {
@@ -95,12 +95,37 @@ func New(t T, o Options) *Hub {
 			t.Fatalf("%v", err)
 		}
 	}
-	api := httptest.NewServer(http.StripPrefix(h.prefix, h.before(router(t, routes))))
+	rest := http.StripPrefix(prefix, router(t, routes))
+	api := httptest.NewServer(h.before(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == graphQL {
+			h.viewer(w, r)
+			return
+		}
+		rest.ServeHTTP(w, r)
+	})))
 	t.Cleanup(api.Close)
 	h.blobs = httptest.NewServer(http.HandlerFunc(h.blob))
 	t.Cleanup(h.blobs.Close)
-	h.URL = api.URL + h.prefix
+	h.URL, h.GraphQL = api.URL+prefix, api.URL+graphQL
 	return h
+}
+
+// viewer answers the one GraphQL query that the fake knows, which no REST description describes.
+func (h *Hub) viewer(w http.ResponseWriter, r *http.Request) {
+	var asked struct{ Query string }
+	if err := json.NewDecoder(r.Body).Decode(&asked); err != nil || strings.Join(strings.Fields(asked.Query), " ") != "query { viewer { login } }" || r.Method != http.MethodPost {
+		h.t.Errorf("%s %s: the fake knows no query %q (%v)", r.Method, r.URL.Path, asked.Query, err)
+	}
+	h.mu.Lock()
+	token, login := h.state.token, h.state.login
+	h.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	if r.Header.Get("Authorization") != "Bearer "+token {
+		w.WriteHeader(http.StatusUnauthorized)
+		fmt.Fprint(w, `{"message":"Bad credentials","documentation_url":"https://docs.github.com/graphql","status":"401"}`)
+		return
+	}
+	fmt.Fprintf(w, `{"data":{"viewer":{"login":%q}}}`, login)
 }
 
 // Calls are the requests so far.
@@ -113,7 +138,7 @@ func (h *Hub) Calls() []Call {
 // Writes counts the requests so far that were to change something, whatever became of them.
 func (h *Hub) Writes() (n int) {
 	for _, c := range h.Calls() {
-		if c.Method != http.MethodGet {
+		if c.Method != http.MethodGet && !strings.HasSuffix(c.Path, "/graphql") {
 			n++
 		}
 	}
@@ -290,7 +315,7 @@ func (h *Hub) blob(w http.ResponseWriter, r *http.Request) {
 	h.mu.Lock()
 	a := h.state.artifact(r.URL.Path[1:])
 	h.mu.Unlock()
-	if a == nil || r.URL.Query().Get("sig") != signature {
+	if a == nil || a.Zip == nil || r.URL.Query().Get("sig") != signature {
 		http.Error(w, "no such blob", http.StatusNotFound)
 		return
 	}

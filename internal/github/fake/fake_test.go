@@ -176,6 +176,19 @@ func TestRights(t *testing.T) {
 	}
 }
 
+// Whose the token is, GraphQL alone says for users and for apps.
+func TestViewer(t *testing.T) {
+	for _, o := range []fake.Options{{}, {Enterprise: true}} {
+		h := furnished(t, o)
+		h.As("a-team[bot]")
+		path := strings.TrimPrefix(h.GraphQL, strings.TrimSuffix(h.URL, "/api/v3"))
+		h.URL = strings.TrimSuffix(h.URL, "/api/v3")
+		if _, text := ask(t, h, "POST", path, `{"query":"query { viewer { login } }"}`); text != `{"data":{"viewer":{"login":"a-team[bot]"}}}` || h.Writes() != 0 {
+			t.Errorf("got %s after %d writes", text, h.Writes())
+		}
+	}
+}
+
 func TestPages(t *testing.T) {
 	h := furnished(t, fake.Options{})
 	for range 249 {

@@ -208,7 +208,7 @@ func createComment(h *Hub, r *http.Request) reply {
 	if no != nil {
 		return *no
 	}
-	c := h.state.say(p.Number, Bot, text)
+	c := h.state.say(p.Number, h.state.login, text)
 	return reply{status: http.StatusCreated, said: h.commentObject(c), header: http.Header{"Location": {fmt.Sprintf("%s/repos/%s/issues/comments/%d", h.URL, h.o.Repository, c.ID)}}}
 }
 

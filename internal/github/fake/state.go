@@ -71,6 +71,7 @@ type Comparison struct {
 // state is all that the server knows.
 type state struct {
 	token       string
+	login       string // of the token
 	permissions map[string]string
 	used        int
 	reset       time.Time
@@ -88,7 +89,7 @@ type state struct {
 
 func newState() state {
 	return state{
-		token: Token, permissions: map[string]string{"contents": "read", "actions": "read", "pull-requests": "write"},
+		token: Token, login: Bot, permissions: map[string]string{"contents": "read", "actions": "read", "pull-requests": "write"},
 		pulls: map[int]*Pull{}, workflows: map[int64]string{}, files: map[string]map[string]File{}, labels: map[int][]Label{}, compared: map[string]Comparison{},
 	}
 }
@@ -137,8 +138,11 @@ func (h *Hub) Grant(permissions map[string]string) {
 	h.do(func(s *state) { s.permissions = maps.Clone(permissions) })
 }
 
+// As makes the token somebody else's.
+func (h *Hub) As(login string) { h.do(func(s *state) { s.login = login }) }
+
 // Expire makes the token one that GitHub does not know.
-func (h *Hub) Expire() { h.do(func(s *state) { s.token = "" }) }
+func (h *Hub) Expire() { h.do(func(s *state) { s.token = "expired" }) }
 
 // Spend uses up all calls of the hour but so many.
 func (h *Hub) Spend(left int) {
@@ -214,6 +218,11 @@ func (h *Hub) Left(a Artifact) {
 		s.artifacts = slices.DeleteFunc(s.artifacts, func(old *Artifact) bool { return old.ID == a.ID })
 		s.artifacts = append(s.artifacts, &a)
 	})
+}
+
+// Lose takes an artifact's bytes away from where the API says they lie.
+func (h *Hub) Lose(id int64) {
+	h.do(func(s *state) { s.artifact(strconv.FormatInt(id, 10)).Zip = nil })
 }
 
 // Holds notes a file of a commit.
