@@ -134,10 +134,11 @@ func regressed(t *testing.T, text []byte) []byte {
 		for round := range 7 {
 			for _, one := range like {
 				one.Phase, one.Round = phase, round+1
-				one.Open.CPUSeconds *= 1 + 0.001*float64(round%3)
+				jitter := 1 + 0.001*float64(round%3)
 				if one.Variant == (plan.Variant{Service: "go", Side: plan.Head}) {
-					one.Open.CPUSeconds *= 2
+					jitter *= 2
 				}
+				one.Open.CPUSeconds, one.Closed.CPUSeconds = one.Open.CPUSeconds*jitter, one.Closed.CPUSeconds*jitter
 				run.Trials = append(run.Trials, one)
 			}
 		}

@@ -37,6 +37,7 @@ const (
 // selfTrial is what `duet selftest` was asked for.
 type selfTrial struct {
 	full       bool
+	plants     []string // chosen of the full form's; nil: all of the form
 	bank       string
 	minutes    int
 	asJSON     bool
@@ -74,6 +75,7 @@ error: the exit status is 0 when this machine could measure, 3 when it could not
 	}
 	f := c.Flags()
 	f.BoolVar(&t.full, "full", false, "every plant, for hours")
+	f.StringSliceVar(&t.plants, "plant", nil, "measure only this plant of the full form beside base itself (may be repeated), such as memory-5")
 	f.StringVar(&t.bank, "bank", "", "folder of the bank: a new one is begun there, an old one goes on (default: a new temporary folder, kept)")
 	f.IntVar(&t.minutes, "minutes", 0, fmt.Sprintf("time in all, builds included (default %d; with --full %d)", fastMinutes, fullMinutes))
 	f.BoolVar(&t.asJSON, "json", false, "print the findings as JSON")
@@ -191,7 +193,13 @@ func (t *selfTrial) collect(ctx context.Context, w world, until time.Time) error
 
 // session is the next one of a bank.
 func (t *selfTrial) session(ctx context.Context, w world, bank *selftest.Bank, src source.Resolution, sha string) (selftest.Session, error) {
-	subjects := selftest.Subjects(t.full)
+	subjects := selftest.Subjects(t.full || t.plants != nil)
+	if t.plants != nil {
+		var err error
+		if subjects, err = selftest.Only(subjects, t.plants); err != nil {
+			return selftest.Session{}, plan.Usagef("", "--plant: %w", err)
+		}
+	}
 	loaded, err := embedded(selftest.Workloads(subjects))
 	if err != nil {
 		return selftest.Session{}, err

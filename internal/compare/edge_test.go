@@ -96,7 +96,8 @@ func TestInvalidTrialsAreLeftOut(t *testing.T) {
 	w.run.Plan.Rounds.Looks = []int{9}
 	w.spoil = head(func(x *result.Trial) {
 		if x.Round <= 2 {
-			x.Invalid, x.Open.CPUSeconds = "5 % errors, at most 1 % allowed", x.Open.CPUSeconds/10 // "faster"
+			x.Invalid = "5 % errors, at most 1 % allowed"
+			x.Open.CPUSeconds, x.Closed.CPUSeconds = x.Open.CPUSeconds/10, x.Closed.CPUSeconds/10 // "faster"
 		}
 	})
 	c := w.measure()

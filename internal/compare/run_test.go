@@ -173,6 +173,7 @@ func TestScaleShuffleAndCodec(t *testing.T) {
 	}
 	for i := range w.run.Trials {
 		w.run.Trials[i].Open.CPUSeconds *= 4
+		w.run.Trials[i].Closed.CPUSeconds *= 4
 	}
 	a, b := row(t, before, "go", "list", "cpu_per_request"), row(t, compare.Run(w.run), "go", "list", "cpu_per_request")
 	if a.Verdict != b.Verdict || math.Abs(a.Ratio-b.Ratio) > 1e-12 || math.Abs(b.Head-4*a.Head) > 1e-12 {
@@ -329,6 +330,7 @@ func TestConfirmationAlone(t *testing.T) {
 	w.spoil = func(trial *result.Trial) {
 		if trial.Phase == plan.Screen && trial.Variant == variants[1] {
 			trial.Open.CPUSeconds *= 1.3
+			trial.Closed.CPUSeconds *= 1.3
 		}
 	}
 	r := row(t, w.measure(), "go", "list", "cpu_per_request")

@@ -102,7 +102,7 @@ func (w *world) round(name string, phase plan.Phase, round int) {
 		t := result.Trial{
 			Variant: v, Workload: name, Phase: phase, Round: round, ColdStart: figure["cold_start"],
 			Open:   result.Stage{Requests: requests, Seconds: 1, CPUSeconds: requests * figure["cpu_per_request"]},
-			Closed: result.Stage{Requests: requests, Seconds: requests / figure["throughput"]},
+			Closed: result.Stage{Requests: requests, Seconds: requests / figure["throughput"], CPUSeconds: requests * figure["cpu_per_request"]},
 			Memory: result.Memory{PeakRSS: int64(figure["peak_rss"]), PeakPSSAnon: int64(figure["pss_anon"]), PeakPSS: int64(figure["pss_anon"])},
 		}
 		if w.latency {

@@ -81,7 +81,7 @@ func newTrial(variant plan.Variant, w string) result.Trial {
 	scale := map[string]float64{"go": 1, "rust": 0.4}[variant.Service]
 	t := result.Trial{Variant: variant, Workload: w, Phase: plan.Screen, Round: 7, ColdStart: 0.0123 * scale,
 		Open:   result.Stage{Requests: 4000, Seconds: 2, CPUSeconds: 1.1 * scale, Offered: 2000, Achieved: 2000, LatenessP99: 22e-6, Slices: 100},
-		Closed: result.Stage{Requests: 4000, Seconds: 0.4, ClientCPUSeconds: 4000 * 6.4e-6},
+		Closed: result.Stage{Requests: 4000, Seconds: 0.4, CPUSeconds: 1.1 * scale, ClientCPUSeconds: 4000 * 6.4e-6},
 		Memory: result.Memory{PeakRSS: int64(23_400_000 * scale), PeakPSS: int64(22_100_000 * scale),
 			PeakPSSAnon: int64(17_600_000 * scale)}}
 	return t

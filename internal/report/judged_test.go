@@ -1,6 +1,7 @@
 package report
 
 import (
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -43,11 +44,12 @@ func trialOf(random *rand.Rand, variant plan.Variant, w string, phase plan.Phase
 	if variant == v("go", plan.Head) {
 		t.Open.CPUSeconds *= 1.3
 	}
+	perRequest := t.Open.CPUSeconds / float64(t.Open.Requests)
 	for range 100 {
 		d := time.Duration(float64(400*time.Microsecond) * noise * (1 + random.ExpFloat64()/5))
 		t.Open.Latency.Record(d)
 	}
-	t.Closed = result.Stage{Requests: int64(9000 * noise), Seconds: 1, CPUSeconds: 0.9, Slices: 50}
+	t.Closed = result.Stage{Requests: int64(9000 * noise), Seconds: 1, CPUSeconds: perRequest * math.Trunc(9000*noise), Slices: 50}
 	t.Memory.PeakRSS = int64(float64(t.Memory.PeakRSS) * noise)
 	t.Memory.PeakPSSAnon = int64(float64(t.Memory.PeakPSSAnon) * noise)
 	return t

@@ -1,7 +1,9 @@
 package selftest
 
 import (
+	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/duet-bench/duet/internal/plan"
@@ -181,5 +183,26 @@ func TestPlanHasOneServiceAPlant(t *testing.T) {
 	}
 	if len(p.Order) != len(names)+2 {
 		t.Errorf("%d services for %d plants in two languages and two bases", len(p.Order), len(names))
+	}
+}
+
+func TestOnly(t *testing.T) {
+	t.Parallel()
+	got, err := Only(Subjects(true), []string{"moved", "memory-5"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := map[string]int{}
+	for _, s := range got {
+		count[s.Plant]++
+		if s.Workload != Heavy {
+			t.Errorf("%s under %s: neither plant has that workload", s.Plant, s.Workload)
+		}
+	}
+	if want := map[string]int{Again: 2, "moved": 2, "memory-5": 2}; !maps.Equal(count, want) {
+		t.Errorf("got %v, want %v", count, want)
+	}
+	if _, err := Only(Subjects(true), []string{"move"}); err == nil || !strings.Contains(err.Error(), "memory-5") {
+		t.Errorf("an unknown plant: %v", err)
 	}
 }

@@ -1,8 +1,10 @@
 package selftest
 
 import (
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/duet-bench/duet/internal/plan"
@@ -42,6 +44,29 @@ func Subjects(full bool) []Subject {
 		}
 	}
 	return all
+}
+
+// Only are base against itself and the plants of these names; an error names one that there is not.
+func Only(all []Subject, names []string) ([]Subject, error) {
+	var known []string
+	for _, s := range all {
+		if s.Plant != Again && !slices.Contains(known, s.Plant) {
+			known = append(known, s.Plant)
+		}
+	}
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("unknown plant %q: expected one of %s", name, strings.Join(known, ", "))
+		}
+	}
+	chosen := func(s Subject) bool { return slices.Contains(names, s.Plant) }
+	return slices.DeleteFunc(slices.Clone(all), func(s Subject) bool {
+		if s.Plant != Again {
+			return !chosen(s)
+		}
+		// The base itself under a workload that no chosen plant has says nothing about one.
+		return !slices.ContainsFunc(all, func(o Subject) bool { return chosen(o) && o.Workload == s.Workload })
+	}), nil
 }
 
 // subject is a plant with the rows and aims that it stands for.

@@ -126,6 +126,7 @@ func made(like result.Trial, figures map[string]float64) result.Trial {
 	t.Open.Cycles = int64(math.Round(figures["cycles"] * float64(like.Open.Requests)))
 	if perSecond := figures["throughput"]; perSecond > 0 {
 		t.Closed.Requests, t.Closed.Seconds = many, many/perSecond
+		t.Closed.CPUSeconds = figures[result.CPUPerRequest] * many
 	}
 	t.Memory.PeakRSS = int64(math.Round(figures["peak_rss"]))
 	t.Memory.PeakPSS = int64(math.Round(figures["pss"]))
