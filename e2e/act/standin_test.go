@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -119,12 +120,18 @@ func upload() error {
 	return call("POST", os.Getenv("ACTIONS_RESULTS_URL")+service+"FinalizeArtifact", about, nil)
 }
 
-// chosen are the files below some paths. Like the real one it passes by whatever is hidden, a path that ends in a hidden
-// folder too, unless told otherwise.
+// chosen are the files below some paths, without those after a !. Like the real one it passes by whatever is hidden, a path
+// that ends in a hidden folder too, unless told otherwise.
 func chosen(paths []string, hidden bool) (files []string, err error) {
 	for _, p := range paths {
-		if strings.ContainsAny(p, "*?[!") {
+		if strings.ContainsAny(p, "*?[") {
 			return nil, fmt.Errorf("%s: the stand-in takes files and folders alone", p)
+		}
+		p, not := strings.CutPrefix(p, "!")
+		p = filepath.Clean(p)
+		if not {
+			files = slices.DeleteFunc(files, func(f string) bool { return f == p || strings.HasPrefix(f, p+"/") })
+			continue
 		}
 		err := filepath.WalkDir(p, func(path string, d fs.DirEntry, err error) error {
 			switch {
