@@ -18,10 +18,13 @@ import (
 
 func doctorCommand(w world) *cobra.Command {
 	var n noiseFlags
+	var d duty
+	installs := false
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "What this machine can do: toolchains, cores, isolation, profilers; what is missing and how to get it",
-		Long: `Say what this machine has for measuring, what it lacks and how to get it. Nothing is changed.
+		Long: `Say what this machine has for measuring, what it lacks and how to get it. Nothing is changed, unless --install is given:
+then the profilers that are missing (valgrind, gperftools) are installed from the distribution's packages.
 
 With --noise, measure two identical copies of a small built-in service against each other instead, say how quiet this
 machine is and print the measure block for duet.yml that fits it. Run it with nothing else going on, about as a real
@@ -35,6 +38,17 @@ run would be.`,
 				return err
 			}
 			findings := examine(build.Toolchains(c.Context(), os.Environ()))
+			if installs {
+				event, err := eventOf(w)
+				if err != nil {
+					return err
+				}
+				if why, err := d.idle(modeMeasure, event); err != nil || why != "" {
+					return said(w, why, err)
+				}
+				install(c.Context(), w, findings)
+				findings = examine(build.Toolchains(c.Context(), os.Environ()))
+			}
 			if err := printFindings(w, findings); err != nil {
 				return err
 			}
@@ -47,6 +61,8 @@ run would be.`,
 		},
 	}
 	n.flags(c)
+	d.flags(c)
+	c.Flags().BoolVar(&installs, "install", false, "install the profilers that are missing, from the distribution's packages")
 	c.AddCommand(noiseServiceCommand(w))
 	return c
 }

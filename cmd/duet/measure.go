@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,6 +24,7 @@ const (
 
 func measureCommand(w world) *cobra.Command {
 	var j job
+	var d duty
 	c := &cobra.Command{
 		Use:   "measure",
 		Short: "Build and measure both services at both commits; leave run.json",
@@ -30,9 +32,24 @@ func measureCommand(w world) *cobra.Command {
 It exits 0, or 3 when head could not be measured: measuring never decides a job.`,
 		Example: "  duet measure --base main --out .duet\n  duet compare .duet/run.json",
 		RunE: func(c *cobra.Command, _ []string) error {
+			event, err := eventOf(w)
+			if err != nil {
+				return err
+			}
+			if why, err := d.idle(modeMeasure, event); err != nil || why != "" {
+				return said(w, why, err)
+			}
 			if done, err := elevate(w); done || err != nil {
 				return err
 			}
+			if err := d.alone(w); err != nil {
+				return err
+			}
+			unlock, err := lockHost(c.Context(), w)
+			if err != nil {
+				return err
+			}
+			defer unlock()
 			m, err := j.measure(c.Context(), w)
 			if err != nil {
 				return err
@@ -42,8 +59,19 @@ It exits 0, or 3 when head could not be measured: measuring never decides a job.
 		},
 	}
 	j.flags(c)
+	d.flags(c)
 	j.outFlag(c)
 	return c
+}
+
+// alone refuses to run their code with this user's own rights where later steps of the job hold a token: it could take
+// the place of what those steps run (SECURITY.md, T7).
+func (d *duty) alone(w world) error {
+	if d.mode != modeAuto || w.getenv("GITHUB_ACTIONS") != "true" || os.Geteuid() == 0 {
+		return nil
+	}
+	return notMeasured{"builds and services would run with this job's own rights, and a later step of it holds a token: nothing was run; " +
+		"give the runner's user `sudo -n` or run the job as root, or measure in a job of its own (mode: measure, docs/workflows/fork-measure.yml)"}
 }
 
 // measured is a finished measurement and where it was put.

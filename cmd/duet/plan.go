@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -14,6 +15,8 @@ import (
 
 func planCommand(w world) *cobra.Command {
 	var j job
+	var d duty
+	asJSON := false
 	c := &cobra.Command{
 		Use:   "plan",
 		Short: "Print the whole order of what would run and how long it will take; touch nothing",
@@ -21,6 +24,13 @@ func planCommand(w world) *cobra.Command {
 about how many minutes it will take, builds included. Nothing is built, started or written.`,
 		Example: "  duet plan --base main --budget 5m",
 		RunE: func(c *cobra.Command, _ []string) error {
+			event, err := eventOf(w)
+			if err != nil {
+				return err
+			}
+			if why, err := d.idle(modeMeasure, event); err != nil || why != "" {
+				return said(w, why, err)
+			}
 			prep, err := j.prepare(c.Context(), w)
 			if err != nil {
 				return err
@@ -28,10 +38,20 @@ about how many minutes it will take, builds included. Nothing is built, started 
 			if err := prep.source.Close(); err != nil {
 				return err
 			}
-			return printPlan(w.stdout, prep.plan)
+			if !asJSON {
+				return printPlan(w.stdout, prep.plan)
+			}
+			text, err := json.MarshalIndent(prep.plan, "", " ")
+			if err != nil {
+				return fmt.Errorf("encoding the plan: %w", err)
+			}
+			_, err = fmt.Fprintln(w.stdout, string(text))
+			return err
 		},
 	}
 	j.flags(c)
+	d.flags(c)
+	c.Flags().BoolVar(&asJSON, "json", false, "print the plan as run.json holds it")
 	return c
 }
 

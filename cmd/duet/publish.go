@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,7 +29,9 @@ const (
 
 // publishing is what `duet publish` was asked for.
 type publishing struct {
+	duty
 	out, config, comment string
+	author               string // whose comments are Duet's own
 	running              bool
 	fromRun              bool
 	workflow, artifact   string // of the run that measured, with fromRun
@@ -55,6 +58,8 @@ the exit status is 0; 2 where the command line or the environment cannot be mean
 	f.BoolVar(&p.fromRun, "from-run", false, "on workflow_run: publish what the run that ended measured, from its artifact")
 	f.StringVar(&p.workflow, "workflow", ".github/workflows/duet.yml", "with --from-run: the file of the workflow that measures")
 	f.StringVar(&p.artifact, "artifact", "duet-run", "with --from-run: the artifact that holds run.json alone; the run's attempt is added as -N")
+	f.StringVar(&p.author, "author", "", "whose comments are Duet's own: the login that the token writes as (default: GitHub is asked)")
+	p.duty.flags(c)
 	f.BoolVar(&p.running, "running", false, "say in the comment that a run has begun, and nothing else")
 	return c
 }
@@ -81,54 +86,166 @@ func (p *publishing) run(ctx context.Context, w world) error {
 		return err
 	}
 	runner := github.NewRunner(w.stderr, w.getenv)
+	if why, err := p.idle(modePublish, event); err != nil || why != "" {
+		return errors.Join(said(w, why, err), runner.Outputs(outputs(report.Report{}, "", "")))
+	}
 	if p.fromRun {
 		return p.publishRun(ctx, w, runner, event)
 	}
-	key := workflowFile(w) + ":" + filepath.ToSlash(p.config)
 	if p.running {
-		r := report.New(result.Run{Plan: plan.Plan{Head: plan.Commit{SHA: headOf(event)}}}, compare.Comparisons{}, report.Options{State: report.Running, Key: key})
-		_, err = p.post(ctx, w, runner, event, r)
-		return err
+		return p.begin(ctx, w, runner, event)
 	}
 	run, err := p.finished(event)
 	if err != nil {
 		return err
 	}
-	r := report.New(run, compare.Run(run), report.Options{Key: key})
-	url, err := p.post(ctx, w, runner, event, r)
+	here, err := p.here(ctx, w, runner, event)
 	if err != nil {
 		return err
 	}
-	return p.show(runner, w, r, url)
+	judged := compare.Run(run)
+	r := report.New(run, judged, report.Options{Key: p.key(w), Job: jobOf(w), Accepted: accepted(ctx, w, here.client, here.number, judged)})
+	url, err := here.post(ctx, r)
+	if err != nil {
+		return err
+	}
+	return p.show(runner, w, r, p.placed(annotationsOf(r), run), url)
 }
 
-// finished is the run that was left. Where none was, the measuring step ended before it could leave one, and that is what
-// is told.
+// begin says in the comment that a run has begun.
+func (p *publishing) begin(ctx context.Context, w world, runner github.Runner, event *source.Event) error {
+	here, err := p.here(ctx, w, runner, event)
+	if err != nil {
+		return err
+	}
+	run := result.Run{Plan: plan.Plan{Head: plan.Commit{SHA: headOf(event)}}}
+	_, err = here.post(ctx, report.New(run, compare.Comparisons{}, report.Options{State: report.Running, Key: p.key(w), Job: jobOf(w)}))
+	return err
+}
+
+// key tells this workflow's and this configuration's comment from others.
+func (p *publishing) key(w world) string { return workflowFile(w) + ":" + filepath.ToSlash(p.config) }
+
+// jobOf is the run of the workflow that this is a step of; none where the environment does not say.
+func jobOf(w world) report.Job {
+	id, _ := strconv.ParseInt(w.getenv("GITHUB_RUN_ID"), 10, 64)
+	attempt, _ := strconv.Atoi(w.getenv("GITHUB_RUN_ATTEMPT"))
+	if id < 1 || attempt < 1 {
+		return report.Job{}
+	}
+	return jobAt(w, id, attempt)
+}
+
+// jobAt is a run with the address of its page.
+func jobAt(w world, id int64, attempt int) report.Job {
+	return report.Job{ID: id, Attempt: attempt,
+		URL: fmt.Sprintf("%s/%s/actions/runs/%d/attempts/%d", w.getenv("GITHUB_SERVER_URL"), w.getenv("GITHUB_REPOSITORY"), id, attempt)}
+}
+
+// accepted says who let pass, by the label, what a gate would refuse. It is not asked where none would.
+func accepted(ctx context.Context, w world, client *github.Client, number int, judged compare.Comparisons) report.Acceptance {
+	if client == nil || number == 0 || !compare.Gate(judged, plan.GateRegression) {
+		return report.Acceptance{}
+	}
+	by, err := client.AcceptedBy(ctx, number)
+	if err != nil {
+		fmt.Fprintf(w.stderr, "whether the label %s is there could not be read: %v\n", github.AcceptLabel, err)
+	}
+	if by == "" {
+		return report.Acceptance{}
+	}
+	return report.Acceptance{By: by, Label: github.AcceptLabel}
+}
+
+// nothingLeft is told where the measuring step left no run.json.
+const nothingLeft = "the measuring step ended before it left a result: its log says why"
+
+// finished is the run that was left. Where none was, or one about another commit, the measuring step ended before it
+// could leave its own, and that is what is told.
 func (p *publishing) finished(event *source.Event) (result.Run, error) {
 	run, err := readRun(filepath.Join(p.out, runFile))
-	if errors.Is(err, fs.ErrNotExist) {
+	head := headOf(event)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && head != "" && run.Plan.Head.Asked() != head {
 		return result.Run{
-			Schema: result.Schema, State: result.NotMeasured, Error: "the measuring step ended before it left a result: its log says why",
-			Plan: plan.Plan{Head: plan.Commit{SHA: headOf(event)}, NoBase: "nothing was measured"},
+			Schema: result.Schema, State: result.NotMeasured, Error: nothingLeft,
+			Plan: plan.Plan{Head: plan.Commit{SHA: head}, NoBase: "nothing was measured"},
 		}, nil
 	}
 	return run, err
 }
 
-// post updates the comment. What GitHub refuses is said and is no error.
-func (p *publishing) post(ctx context.Context, w world, runner github.Runner, event *source.Event, r report.Report) (url string, err error) {
+// here is the pull request that a job is about; without a client there is none, or no comment is to be made.
+type here struct {
+	w      world
+	runner github.Runner
+	client *github.Client
+	number int
+	author string
+	stamp  github.Stamp
+}
+
+// here finds the pull request of the event, if the comment is to be updated at all.
+func (p *publishing) here(ctx context.Context, w world, runner github.Runner, event *source.Event) (h here, err error) {
+	h = here{w: w, runner: runner}
 	if p.comment != commentUpdate || event == nil || event.Number == 0 || w.getenv("GITHUB_TOKEN") == "" {
-		return "", nil
+		return h, nil
 	}
-	stamp, err := stampFrom(w, r.Head.SHA)
-	if err != nil {
-		return "", err
+	if h.stamp, err = stampFrom(w, event.HeadSHA); err != nil {
+		return h, err
 	}
 	client, err := clientOf(w)
 	if err != nil {
-		return "", err
+		return h, err
 	}
-	return upsert(ctx, w, runner, client, event.Number, github.Post{Author: github.Bot, Stamp: stamp, Text: report.Markdown(r)})
+	if h.author, err = p.own(ctx, w, client); err != nil {
+		return h, runner.Annotate([]github.Annotation{{Level: github.Warning, Title: "Duet", Text: "no comment: " + err.Error()}})
+	}
+	h.client, h.number = client, event.Number
+	return h, nil
+}
+
+// own is whose comments are Duet's own.
+func (p *publishing) own(ctx context.Context, w world, client *github.Client) (login string, err error) {
+	graphQL := w.getenv("GITHUB_GRAPHQL_URL")
+	switch {
+	case p.author != "":
+		return p.author, nil
+	case graphQL == "":
+		return github.Bot, nil
+	}
+	return client.Login(ctx, graphQL)
+}
+
+// post updates the comment. What GitHub refuses is said and is no error.
+func (h here) post(ctx context.Context, r report.Report) (url string, err error) {
+	if h.client == nil {
+		return "", nil
+	}
+	return upsert(ctx, h.w, h.runner, h.client, h.number, postOf(r, h.author, h.stamp))
+}
+
+// postOf is a report as a comment.
+func postOf(r report.Report, author string, stamp github.Stamp) github.Post {
+	return github.Post{Author: author, Stamp: stamp, Text: report.Markdown(r), Said: resultOf(r)}
+}
+
+// resultOf is a finished run's result in Duet's own words; empty where the run was no attempt at one.
+func resultOf(r report.Report) string {
+	switch r.State {
+	case result.NotMeasured:
+		return "not measured"
+	case result.NothingChanged:
+		return "nothing to measure"
+	case result.Measured:
+		var words []string
+		for _, lang := range []plan.Lang{plan.Go, plan.Rust} {
+			if verdict := verdictOf(r, lang); verdict != "" {
+				words = append(words, map[plan.Lang]string{plan.Go: "Go ", plan.Rust: "Rust "}[lang]+strings.ReplaceAll(verdict, "-", " "))
+			}
+		}
+		return strings.Join(words, ", ")
+	}
+	return ""
 }
 
 func clientOf(w world) (*github.Client, error) {
@@ -153,10 +270,10 @@ func upsert(ctx context.Context, w world, runner github.Runner, client *github.C
 }
 
 // show writes the summary, the annotations and the outputs.
-func (p *publishing) show(runner github.Runner, w world, r report.Report, url string) error {
+func (p *publishing) show(runner github.Runner, w world, r report.Report, annotations []github.Annotation, url string) error {
 	var problems []error
 	if p.comment != commentOff {
-		problems = append(problems, runner.Summary(report.Markdown(r)), runner.Annotate(annotations(r, p.config)))
+		problems = append(problems, runner.Summary(report.Summary(r)), runner.Annotate(annotations))
 	}
 	problems = append(problems, runner.Outputs(outputs(r, filepath.Join(p.out, reportFile), url)))
 	if err := errors.Join(problems...); err != nil {
@@ -194,49 +311,28 @@ func stampFrom(w world, head string) (github.Stamp, error) {
 
 // outputs are words, numbers and paths of Duet's own: what a pull request names stands in none of them.
 func outputs(r report.Report, path, url string) []github.Output {
-	verdict := func(lang plan.Lang) string {
-		said := ""
-		for _, s := range r.Services {
-			if s.Lang == lang && (said == "" || s.Verdict == compare.Regressed) {
-				said = s.Verdict.String()
-			}
-		}
-		return said
-	}
 	worst := ""
 	if r.Worst != nil && r.Worst.Ratio != nil {
 		worst = fmt.Sprintf("%s %.4g", r.Worst.Metric, *r.Worst.Ratio)
 	}
 	return []github.Output{
-		{Name: "verdict", Value: r.Verdict.String()}, {Name: "go-verdict", Value: verdict(plan.Go)}, {Name: "rust-verdict", Value: verdict(plan.Rust)},
+		{Name: "verdict", Value: r.Verdict.String()}, {Name: "go-verdict", Value: verdictOf(r, plan.Go)}, {Name: "rust-verdict", Value: verdictOf(r, plan.Rust)},
 		{Name: "worst", Value: worst}, {Name: "report-path", Value: path}, {Name: "comment-url", Value: url},
 	}
 }
 
-// annotations name every regressed row, the worst first.
-func annotations(r report.Report, config string) []github.Annotation {
-	var all []github.Annotation
-	add := func(row report.Row) {
-		if row.Ratio == nil {
-			return
-		}
-		where := row.Service
-		if row.Workload != "" {
-			where += " · " + row.Workload
-		}
-		all = append(all, github.Annotation{
-			Level: github.Warning, Title: "Duet", File: filepath.ToSlash(config),
-			Text: fmt.Sprintf("%s · %s regressed: head ÷ base %.4g", where, row.Metric, *row.Ratio),
-		})
-	}
-	if r.Worst != nil {
-		add(*r.Worst)
-	}
-	for _, row := range r.Rows {
-		worst := r.Worst != nil && row.Service == r.Worst.Service && row.Workload == r.Worst.Workload && row.Metric == r.Worst.Metric
-		if row.Verdict == compare.Regressed && !worst {
-			add(row)
+// verdictOf is the worst verdict over a language's services; empty without one.
+func verdictOf(r report.Report, lang plan.Lang) string {
+	var all []compare.Verdict
+	for _, s := range r.Services {
+		if s.Lang == lang {
+			all = append(all, s.Verdict)
 		}
 	}
-	return all
+	for _, v := range []compare.Verdict{compare.Regressed, compare.Inconclusive, compare.NotJudged, compare.Improved, compare.Unchanged} {
+		if slices.Contains(all, v) {
+			return v.String()
+		}
+	}
+	return ""
 }

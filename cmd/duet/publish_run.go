@@ -56,28 +56,63 @@ func (p *publishing) publishFrom(ctx context.Context, w world, runner github.Run
 		fmt.Fprintf(w.stderr, "nothing to publish: no open pull request has %.7s as its head\n", m.Head)
 		return nil
 	}
-	run, err := p.fetched(ctx, client, m)
+	run, err := p.fetched(ctx, w, client, m)
+	if err != nil {
+		return err
+	}
+	author, err := p.own(ctx, w, client)
 	if err != nil {
 		return err
 	}
 	var problems []error
 	for _, pull := range pulls {
-		r, err := p.judged(ctx, client, run, pull)
+		r, err := p.judged(ctx, w, client, run, m, pull)
 		if err != nil {
 			problems = append(problems, err)
 			continue
 		}
-		url, err := upsert(ctx, w, runner, client, pull.Number, github.Post{
-			Author: github.Bot, Stamp: github.Stamp{Run: m.ID, Attempt: m.Attempt, Head: m.Head}, Text: report.Markdown(r),
-		})
-		problems = append(problems, err, p.show(runner, w, r, url))
+		url := ""
+		if p.comment == commentUpdate {
+			post := postOf(r, author, stampOf(m))
+			post.Newest = p.newest(w, client, author, pull)
+			url, err = upsert(ctx, w, runner, client, pull.Number, post)
+		}
+		problems = append(problems, err, p.show(runner, w, r, nil, url)) // annotations here would stand on the default branch
 	}
 	return errors.Join(problems...)
 }
 
+func stampOf(m github.Measured) github.Stamp {
+	return github.Stamp{Run: m.ID, Attempt: m.Attempt, Head: m.Head}
+}
+
+// newest makes the post about a pull request's new head from what that head's run left.
+func (p *publishing) newest(w world, client *github.Client, author string, pull github.PullRequest) func(context.Context, string) (github.Post, bool, error) {
+	return func(ctx context.Context, head string) (github.Post, bool, error) {
+		id, ok, err := client.Ended(ctx, p.workflow, head)
+		if err != nil || !ok {
+			return github.Post{}, false, err
+		}
+		m, err := client.Run(ctx, id, p.workflow)
+		var nothing *github.NeutralError
+		if errors.As(err, &nothing) || err == nil && m.Head != head {
+			return github.Post{}, false, nil
+		}
+		if err != nil {
+			return github.Post{}, false, err
+		}
+		run, err := p.fetched(ctx, w, client, m)
+		if err != nil {
+			return github.Post{}, false, err
+		}
+		r, err := p.judged(ctx, w, client, run, m, pull)
+		return postOf(r, author, stampOf(m)), err == nil, err
+	}
+}
+
 // fetched is the run that was measured. Where it left no artifact, how it ended is told; an artifact that cannot be
 // taken, or that is about another commit, is told as well and not used.
-func (p *publishing) fetched(ctx context.Context, client *github.Client, m github.Measured) (result.Run, error) {
+func (p *publishing) fetched(ctx context.Context, w world, client *github.Client, m github.Measured) (result.Run, error) {
 	told := result.Run{
 		Schema: result.Schema, State: result.NotMeasured, Attempt: m.Attempt,
 		Plan: plan.Plan{Head: plan.Commit{SHA: m.Head}, NoBase: "nothing was measured"},
@@ -94,6 +129,9 @@ func (p *publishing) fetched(ctx context.Context, client *github.Client, m githu
 		return told, nil
 	case !ok:
 		told.Error = fmt.Sprintf("the measuring run ended as %q and left no result: its log says why", m.Conclusion)
+		if m.Conclusion == "success" && w.getenv("GITHUB_SERVER_URL") != "https://github.com" {
+			told.Error += "; a server without artifacts of version 4 takes the one-job workflow, docs/workflows/same-repository.yml"
+		}
 		return told, nil
 	}
 	run, err := result.Decode(text)
@@ -101,7 +139,7 @@ func (p *publishing) fetched(ctx context.Context, client *github.Client, m githu
 	case err != nil:
 		told.Error = "the artifact's run.json cannot be read: " + err.Error()
 		return told, nil
-	case run.Plan.Head.SHA != m.Head:
+	case run.Plan.Head.Asked() != m.Head:
 		told.Error = "the artifact is about another commit than its run: it is not used"
 		return told, nil
 	}
@@ -110,7 +148,7 @@ func (p *publishing) fetched(ctx context.Context, client *github.Client, m githu
 }
 
 // judged is the report of a run by the opinions of one pull request's base.
-func (p *publishing) judged(ctx context.Context, client *github.Client, run result.Run, pull github.PullRequest) (report.Report, error) {
+func (p *publishing) judged(ctx context.Context, w world, client *github.Client, run result.Run, m github.Measured, pull github.PullRequest) (report.Report, error) {
 	run.Warnings, run.Plan.Warnings = slices.Clone(run.Warnings), slices.Clone(run.Plan.Warnings) // each pull request has its own
 	var base *plan.Config
 	text, ok, err := client.File(ctx, p.config, pull.BaseSHA)
@@ -126,5 +164,8 @@ func (p *publishing) judged(ctx context.Context, client *github.Client, run resu
 		}
 	}
 	run.Plan.JudgeBy(base, metricNames())
-	return report.New(run, compare.Run(run), report.Options{Key: p.workflow + ":" + p.config}), nil
+	judged := compare.Run(run)
+	return report.New(run, judged, report.Options{
+		Key: p.workflow + ":" + p.config, Job: jobAt(w, m.ID, m.Attempt), Accepted: accepted(ctx, w, client, pull.Number, judged),
+	}), nil
 }

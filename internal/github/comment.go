@@ -1,6 +1,7 @@
 package github
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,36 +26,100 @@ func (s Stamp) older(than Stamp) bool {
 	return s.Attempt < than.Attempt
 }
 
-func (s Stamp) line() string {
-	return fmt.Sprintf("<!-- duet:run %d.%d %s -->", s.Run, s.Attempt, s.Head)
+// Result is what one run said of a head, in Duet's own words: letters, blanks and commas.
+type Result struct {
+	Run     int64
+	Attempt int
+	Words   string // "Go regressed, Rust unchanged"
 }
 
-var stampLine = regexp.MustCompile(`^<!-- duet:run ([0-9]{1,18})\.([0-9]{1,9}) ([0-9a-f]{40}|[0-9a-f]{64}) -->$`)
+// about is what a comment says about itself, in lines after the marker that nobody sees.
+type about struct {
+	Stamp
+	words string   // its own result; empty while the run is under way
+	was   []Result // earlier results about the same commit, oldest first
+}
 
-// stampOf reads a comment's stamp; a comment without one is older than all.
-func stampOf(body string) (s Stamp) {
-	_, rest, _ := strings.Cut(body, "\n")
-	line, _, _ := strings.Cut(rest, "\n")
-	m := stampLine.FindStringSubmatch(strings.TrimSuffix(line, "\r"))
-	if m == nil {
-		return Stamp{}
+// maxWas bounds the earlier results that a comment carries on.
+const maxWas = 5
+
+func (a about) lines() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "<!-- duet:run %d.%d %s -->\n", a.Run, a.Attempt, a.Head)
+	if a.words != "" {
+		fmt.Fprintf(&b, "<!-- duet:said %s -->\n", a.words)
 	}
-	s.Run, _ = strconv.ParseInt(m[1], 10, 64) // the pattern bounds both
-	s.Attempt, _ = strconv.Atoi(m[2])
-	s.Head = m[3]
-	return s
+	for _, r := range a.was {
+		fmt.Fprintf(&b, "<!-- duet:was %d.%d %s -->\n", r.Run, r.Attempt, r.Words)
+	}
+	return b.String()
+}
+
+// repeated is the line that people see of earlier results.
+func (a about) repeated() string {
+	if len(a.was) == 0 {
+		return ""
+	}
+	all := make([]string, len(a.was))
+	for i, r := range a.was {
+		all[i] = fmt.Sprintf("run %d.%d: %s", r.Run, r.Attempt, r.Words)
+	}
+	return "\nEarlier runs of this commit, each an independent repetition: " + strings.Join(all, " · ") + ".\n"
+}
+
+var (
+	stampLine = regexp.MustCompile(`^<!-- duet:run ([0-9]{1,18})\.([0-9]{1,9}) ([0-9a-f]{40}|[0-9a-f]{64}) -->$`)
+	saidLine  = regexp.MustCompile(`^<!-- duet:said ([A-Za-z ,]{1,100}) -->$`)
+	wasLine   = regexp.MustCompile(`^<!-- duet:was ([0-9]{1,18})\.([0-9]{1,9}) ([A-Za-z ,]{1,100}) -->$`)
+)
+
+// aboutOf reads what a comment says about itself; a comment without a stamp is older than all.
+func aboutOf(body string) (a about) {
+	_, rest, _ := strings.Cut(body, "\n")
+	for i := range 2 + maxWas {
+		line, more, _ := strings.Cut(rest, "\n")
+		line = strings.TrimSuffix(line, "\r")
+		stamp, said, was := stampLine.FindStringSubmatch(line), saidLine.FindStringSubmatch(line), wasLine.FindStringSubmatch(line)
+		switch {
+		case i == 0 && stamp != nil:
+			a.Run, a.Attempt = numbers(stamp)
+			a.Head = stamp[3]
+		case i == 1 && said != nil:
+			a.words = said[1]
+		case i > 0 && was != nil:
+			r := Result{Words: was[3]}
+			r.Run, r.Attempt = numbers(was)
+			a.was = append(a.was, r)
+		default:
+			return a
+		}
+		rest = more
+	}
+	return a
+}
+
+// numbers are a run's id and attempt, which the patterns bound.
+func numbers(match []string) (run int64, attempt int) {
+	run, _ = strconv.ParseInt(match[1], 10, 64)
+	attempt, _ = strconv.Atoi(match[2])
+	return run, attempt
 }
 
 // markerStart begins every text that Duet publishes.
 const markerStart = "<!-- duet:v1:"
 
-// stamped puts a stamp after the marker, which must be the text's first line.
-func stamped(text string, s Stamp) (string, error) {
+// headed puts what a text says about itself after the marker, which must be its first line.
+func headed(text string, a about) (string, error) {
 	marker, rest, ok := strings.Cut(text, "\n")
-	if !ok || !strings.HasPrefix(marker, markerStart) || !strings.HasSuffix(marker, "-->") {
+	switch {
+	case !ok || !strings.HasPrefix(marker, markerStart) || !strings.HasSuffix(marker, "-->"):
 		return "", fmt.Errorf("publishing a comment: its text starts with %.40q, expected the marker", text)
+	case !stampLine.MatchString(strings.TrimSuffix(about{Stamp: a.Stamp}.lines(), "\n")):
+		return "", fmt.Errorf("publishing a comment: it is about run %d.%d of %.70q, expected positive numbers and a full sha", a.Run, a.Attempt, a.Head)
+	case a.words != "" && !saidLine.MatchString("<!-- duet:said "+a.words+" -->"):
+		return "", fmt.Errorf("publishing a comment: its result is %.100q, expected at most 100 letters, blanks and commas", a.words)
 	}
-	return marker + "\n" + s.line() + "\n" + rest, nil
+	return marker + "\n" + a.lines() + rest + a.repeated(), nil
 }
 
 // Comment is one comment of a pull request.
@@ -100,9 +165,12 @@ type Post struct {
 	Author string // whose comments are Duet's own: the token's login, github-actions[bot]
 	Stamp  Stamp
 	Text   string // starts with the marker
-	// Newest is the text about another head, made from what that head's run left, for the case that this post wrote over
-	// it; ok is false where that run has nothing yet.
-	Newest func(ctx context.Context, head string) (text string, stamp Stamp, ok bool, err error)
+	// Said is the text's result, as a Result has it; empty where the run is under way. Earlier runs' results about the same
+	// commit are carried on: a re-run is an independent repetition, and both are shown.
+	Said string
+	// Newest is the post about another head, made from what that head's run left, for the case that this post wrote over
+	// it; ok is false where that run has nothing yet. nil: nothing is put back.
+	Newest func(ctx context.Context, head string) (p Post, ok bool, err error)
 }
 
 // rounds bounds how often a post looks again after somebody else was at work.
@@ -119,56 +187,44 @@ const rounds = 6
 //   - who finds after its write that head has moved on may have written over the text about the new head, and puts it
 //     back: from the run of that head, if it has ended. If it has not, that run's own write is still to come.
 func Upsert(ctx context.Context, c Comments, p Post) (Published, error) {
-	body, err := stamped(p.Text, p.Stamp)
-	if err != nil {
+	if _, err := headed(p.Text, about{Stamp: p.Stamp, words: p.Said}); err != nil {
 		return Published{}, err
 	}
 	marker, _, _ := strings.Cut(p.Text, "\n")
 	u := upsert{c: c, author: p.Author, marker: marker}
 	superseded := Published{Fate: Superseded}
-	stamp, wrote := p.Stamp, false
+	now, wrote := p, false
 	for range rounds {
 		head, err := c.Head(ctx)
 		if err != nil {
 			return Published{}, fmt.Errorf("reading the pull request: %w", err)
 		}
-		if head != stamp.Head {
-			if !wrote {
+		if head != now.Stamp.Head {
+			if !wrote || p.Newest == nil {
 				return superseded, nil
 			}
-			text, newer, ok, err := p.newest(ctx, head)
-			if err != nil || !ok {
-				return superseded, err
+			newer, ok, err := p.Newest(ctx, head)
+			switch {
+			case err != nil:
+				return superseded, fmt.Errorf("putting back what was said of %.7s: %w", head, err)
+			case !ok || newer.Stamp.Head != head:
+				return superseded, nil
 			}
-			if body, err = stamped(text, newer); err != nil {
-				return Published{}, err
-			}
-			stamp = newer
+			now = newer
 			continue
 		}
-		found, err := u.once(ctx, body, stamp)
+		found, err := u.once(ctx, now)
 		wrote = wrote || found.did
 		switch {
 		case err != nil:
 			return Published{}, err
-		case found.newer && (!wrote || !found.did), found.says != 0 && !found.did && stamp != p.Stamp:
+		case found.newer && (!wrote || !found.did), found.says != 0 && !found.did && now.Stamp != p.Stamp:
 			return superseded, nil
 		case found.says != 0 && !found.did: // looked after the last write, and all was well
 			return Published{Fate: Posted, Comment: found.says}, nil
 		}
 	}
 	return Published{}, fmt.Errorf("publishing the comment: others were at work on it %d times in a row", rounds)
-}
-
-func (p Post) newest(ctx context.Context, head string) (string, Stamp, bool, error) {
-	if p.Newest == nil {
-		return "", Stamp{}, false, nil
-	}
-	text, stamp, ok, err := p.Newest(ctx, head)
-	if err != nil {
-		err = fmt.Errorf("putting back what was said of %.7s: %w", head, err)
-	}
-	return text, stamp, ok && stamp.Head == head, err
 }
 
 // upsert is one publisher's work on a pull request's comments.
@@ -200,8 +256,12 @@ type look struct {
 }
 
 // once looks, and does the next thing that is to be done.
-func (u upsert) once(ctx context.Context, body string, stamp Stamp) (l look, err error) {
+func (u upsert) once(ctx context.Context, p Post) (l look, err error) {
 	own, err := u.own(ctx)
+	if err != nil {
+		return look{}, err
+	}
+	body, err := headed(p.Text, about{Stamp: p.Stamp, words: p.Said, was: earlier(own, p.Stamp)})
 	if err != nil {
 		return look{}, err
 	}
@@ -212,9 +272,9 @@ func (u upsert) once(ctx context.Context, body string, stamp Stamp) (l look, err
 		}
 		return look{did: true}, wrapped("creating the comment", err)
 	}
-	best, newest := body, stamp
+	best, newest := body, p.Stamp
 	for _, c := range own {
-		if s := stampOf(c.Body); newest.older(s) {
+		if s := aboutOf(c.Body).Stamp; newest.older(s) {
 			best, newest, l.newer = c.Body, s, true
 		}
 	}
@@ -235,6 +295,25 @@ func (u upsert) once(ctx context.Context, body string, stamp Stamp) (l look, err
 		}
 	}
 	return l, nil
+}
+
+// earlier are the results of earlier runs about a post's commit, as Duet's comments have them.
+func earlier(own []Comment, s Stamp) (was []Result) {
+	for _, c := range own {
+		h := aboutOf(c.Body)
+		if h.Head != s.Head {
+			continue
+		}
+		if was = append(was, h.was...); h.words != "" {
+			was = append(was, Result{h.Run, h.Attempt, h.words})
+		}
+	}
+	was = slices.DeleteFunc(was, func(r Result) bool { return !(Stamp{Run: r.Run, Attempt: r.Attempt}).older(s) })
+	slices.SortFunc(was, func(a, b Result) int {
+		return cmp.Or(cmp.Compare(a.Run, b.Run), cmp.Compare(a.Attempt, b.Attempt), cmp.Compare(a.Words, b.Words))
+	})
+	was = slices.CompactFunc(was, func(a, b Result) bool { return a.Run == b.Run && a.Attempt == b.Attempt })
+	return was[max(0, len(was)-maxWas):]
 }
 
 // same compares as GitHub keeps texts: it may turn line ends into CRLF and cut blanks at the end.

@@ -22,7 +22,7 @@ func textOf(s Stamp) string {
 
 func bodyOf(t *testing.T, s Stamp) string {
 	t.Helper()
-	body, err := stamped(textOf(s), s)
+	body, err := headed(textOf(s), about{Stamp: s})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,9 +123,10 @@ func (a actor) Delete(_ context.Context, id int64) (err error) {
 	return err
 }
 
-func (a actor) newest(_ context.Context, head string) (text string, s Stamp, ok bool, err error) {
+func (a actor) newest(_ context.Context, head string) (p Post, ok bool, err error) {
+	var s Stamp
 	a.step(func() { s, ok = a.ended[head] })
-	return textOf(s), s, ok, nil
+	return Post{Author: bot, Stamp: s, Text: textOf(s)}, ok, nil
 }
 
 // alone is an actor whom nobody interrupts.
@@ -184,6 +185,68 @@ func TestUnsureCreateIsNotRepeated(t *testing.T) {
 	got, err := Upsert(t.Context(), a, post(a, Stamp{Run: 7, Attempt: 1, Head: sha("b")}))
 	if err != nil || got.Fate != Posted || len(f.comments) != 1 || f.writes != 1 {
 		t.Errorf("got %s, %v, %d comments after %d writes, want one of each", got.Fate, err, len(f.comments), f.writes)
+	}
+}
+
+// A re-run is an independent repetition: both results are shown, and neither replaces the other.
+func TestEarlierResultsAreCarriedOn(t *testing.T) {
+	f := &fakePull{head: sha("b")}
+	a := alone(f)
+	say := func(run int64, attempt int, head, said string) string {
+		t.Helper()
+		p := post(a, Stamp{Run: run, Attempt: attempt, Head: sha(head)})
+		p.Said = said
+		if got, err := Upsert(t.Context(), a, p); err != nil || got.Fate != Posted || len(f.own()) != 1 {
+			t.Fatalf("run %d.%d: got %v, %v with %d comments", run, attempt, got, err, len(f.own()))
+		}
+		return f.own()[0].Body
+	}
+	const repeated = "Earlier runs of this commit"
+	if body := say(7, 1, "b", ""); strings.Contains(body, repeated) {
+		t.Errorf("the first run repeats something: %s", body)
+	}
+	if body := say(7, 1, "b", "Go regressed, Rust unchanged"); strings.Contains(body, repeated) {
+		t.Errorf("a run repeats itself: %s", body)
+	}
+	if body := say(7, 2, "b", ""); !strings.Contains(body, repeated+", each an independent repetition: run 7.1: Go regressed, Rust unchanged.\n") {
+		t.Errorf("the re-run forgot the first while it runs: %s", body)
+	}
+	body := say(7, 2, "b", "Go unchanged, Rust unchanged")
+	if strings.Count(body, "run 7.1: Go regressed") != 1 || strings.Contains(body, "run 7.2:") {
+		t.Errorf("the re-run: %s", body)
+	}
+	f.comments[0].Body = strings.ReplaceAll(body, "\n", "\r\n") // as GitHub may keep it
+	for attempt := 3; attempt <= 9; attempt++ {
+		body = say(7, attempt, "b", "Go improved")
+	}
+	if got := strings.Count(body, "<!-- duet:was "); got != maxWas || !strings.Contains(body, "run 7.8: Go improved.") || strings.Contains(body, "run 7.3:") {
+		t.Errorf("%d earlier results, want the last %d: %s", got, maxWas, body)
+	}
+	f.head = sha("c")
+	if body := say(8, 1, "c", "Go unchanged"); strings.Contains(body, repeated) {
+		t.Errorf("another commit's results are repeated: %s", body)
+	}
+}
+
+func TestStrangeResults(t *testing.T) {
+	s := Stamp{Run: 7, Attempt: 1, Head: sha("b")}
+	for name, p := range map[string]Post{
+		"words that end a comment": {Stamp: s, Text: textOf(s), Said: "Go --> @all"},
+		"too many words":           {Stamp: s, Text: textOf(s), Said: strings.Repeat("a", 101)},
+		"no full sha":              {Stamp: Stamp{Run: 7, Attempt: 1, Head: "main --> @all"}, Text: textOf(s)},
+	} {
+		f := &fakePull{head: sha("b")}
+		if _, err := Upsert(t.Context(), alone(f), p); err == nil || f.writes != 0 {
+			t.Errorf("%s: published after %d writes", name, f.writes)
+		}
+	}
+	for _, body := range []string{
+		marker + "\n<!-- duet:said Go --> regressed -->\n", marker + "\n<!-- duet:was 7.1 x -->\n", "<!-- duet:run 7.1 " + sha("b") + " -->",
+		marker + "\n<!-- duet:run 7.1 " + sha("b") + " -->\n<!-- duet:was 99999999999999999999.1 Go -->\n",
+	} {
+		if got := aboutOf(body); got.words != "" || len(got.was) != 0 {
+			t.Errorf("%q says %+v about itself", body, got)
+		}
 	}
 }
 
@@ -313,7 +376,7 @@ func TestEveryInterleaving(t *testing.T) {
 				}
 				return []func(){act(0), act(1)}, func(order string) {
 					own := f.own()
-					if len(own) != 1 || stampOf(own[0].Body).Head != newer.Head || errs[0] != nil || errs[1] != nil {
+					if len(own) != 1 || aboutOf(own[0].Body).Head != newer.Head || errs[0] != nil || errs[1] != nil {
 						t.Fatalf("order %s: errors %v, %d comments of ours are left: %v, want one about %.7s", order, errs, len(own), own, newer.Head)
 					}
 					if n := len(f.comments) - len(own); n != 1 {

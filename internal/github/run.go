@@ -68,6 +68,23 @@ func (c *Client) workflowFile(ctx context.Context, id int64) (string, error) {
 	return path.Clean(w.GetPath()), nil
 }
 
+// Ended is the newest run of a workflow about a commit that has ended; ok is false where there is none. The caller reads
+// it again by Run, which checks it.
+func (c *Client) Ended(ctx context.Context, workflow, head string) (id int64, ok bool, err error) {
+	runs, _, err := c.api.Actions.ListWorkflowRunsByFileName(ctx, c.owner, c.name, path.Base(workflow), &github.ListWorkflowRunsOptions{
+		Event: "pull_request", Status: "completed", HeadSHA: head, ListOptions: github.ListOptions{PerPage: 100},
+	})
+	if err != nil {
+		return 0, false, fmt.Errorf("looking for the run about %.7s: %w", head, plainly(err))
+	}
+	for _, r := range runs.WorkflowRuns {
+		if r.GetHeadSHA() == head && r.GetID() > id {
+			id, ok = r.GetID(), true
+		}
+	}
+	return id, ok, nil
+}
+
 // PullRequest is what publishing has to know of one.
 type PullRequest struct {
 	Number  int

@@ -28,6 +28,7 @@ type Config struct {
 	Policy    Policy
 
 	margins map[string]func(format string, args ...any) error // metric → an error at its place
+	lines   map[string]int                                    // workload, as it is named here → its line
 }
 
 // Measure is how timing rounds and callgrind rounds are cut to the machine: `duet doctor --noise` says what fits it.
@@ -243,6 +244,14 @@ func readReady(to *Ready) strictyaml.Read {
 
 func (c *Config) readWorkloads(n strictyaml.Node) error {
 	const expected = "a name (1 to 40 of a-z, 0-9 and -) or a path below the repository such as ./bench/mine.yaml"
+	c.lines = map[string]int{}
+	_ = strictyaml.List(1, maxWorkloads, func(item strictyaml.Node) error { // what is wrong is found below
+		var name string
+		if strictyaml.Text(&name)(item) == nil {
+			c.lines[name] = item.Line
+		}
+		return nil
+	})(n)
 	return strictyaml.Texts(&c.Workloads, 1, maxWorkloads, func(s string) string {
 		if IsWorkloadPath(s) && isLocal(s) == "" || workload.NameOK(s) {
 			return ""
@@ -250,6 +259,9 @@ func (c *Config) readWorkloads(n strictyaml.Node) error {
 		return expected
 	}, unlikeOthers())(n)
 }
+
+// WorkloadLine is the line of the configuration that names a workload, as it names it; 0 where none does.
+func (c *Config) WorkloadLine(name string) int { return c.lines[name] }
 
 // IsWorkloadPath tells a path of the repository from the name of an embedded workload.
 func IsWorkloadPath(s string) bool { return strings.ContainsAny(s, "/.") }

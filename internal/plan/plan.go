@@ -7,6 +7,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -91,8 +92,12 @@ type Commit struct {
 	Reason   string `json:"reason,omitempty"`   // base only: why this commit is the base
 	Behind   int    `json:"behind,omitempty"`   // base only: commits on the base branch since
 	Worktree bool   `json:"worktree,omitempty"` // head only: with uncommitted changes
+	MergeOf  string `json:"merge_of,omitempty"` // head only: the pull request's head that GitHub's test merge, SHA, was made of
 	Subject  string `json:"subject,omitempty"`  // first line of the commit message
 }
+
+// Asked is the commit that somebody wants judged: a pull request's head where a test merge of it was measured.
+func (c Commit) Asked() string { return cmp.Or(c.MergeOf, c.SHA) }
 
 // Service is one program under test, as one side's duet.yml describes it.
 type Service struct {

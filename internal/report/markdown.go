@@ -13,6 +13,9 @@ import (
 // maxComment is what a comment may weigh, in bytes. GitHub refuses more than 65,536 characters.
 const maxComment = 60_000
 
+// maxSummary is what a job's summary may weigh, in bytes: a little under the runner's 1 MiB.
+const maxSummary = 990_000
+
 // The caps of what one section lists; All rows has no cap: it is there whole or not at all.
 const (
 	maxTables   = 4
@@ -28,12 +31,26 @@ const (
 type section struct {
 	title string
 	body  string
-	keep  int // more important sections have a lower number and are kept first; 0: always
+	keep  int  // more important sections have a lower number and are kept first; 0: always
+	open  bool // with a title: it does not fold
 }
 
 // Markdown writes comment.md: the decision, what moved, and the rest folded, within GitHub's limit.
 // Whole sections are left out where they do not fit, the least important first, and the comment says which.
-func Markdown(r Report) string {
+func Markdown(r Report) string { return fit(r.sections(), maxComment) }
+
+// Summary is the same with every row unfolded, for a job's summary, which has more room.
+func Summary(r Report) string {
+	sections := r.sections()
+	for i, s := range sections {
+		if s.title == r.allRowsTitle() {
+			sections[i] = section{title: s.title, body: s.body, keep: s.keep, open: true}
+		}
+	}
+	return fit(sections, maxSummary)
+}
+
+func (r Report) sections() []section {
 	sections := []section{
 		{body: "<!-- duet:v1:" + markerKey(r.key) + " -->\n### Duet: " + inline(r.Headline, false) + "\n"},
 		{body: paragraphs(r.Summary)},
@@ -50,13 +67,13 @@ func Markdown(r Report) string {
 			section{title: "Reproduce", body: r.reproduceMarkdown(), keep: 4},
 			section{body: r.provenance()})
 	}
-	return fit(sections)
+	return sections
 }
 
-// fit joins the sections that fit, the most important ones first, in the order given.
-func fit(sections []section) string {
+// fit joins the sections that fit into so many bytes, the most important ones first, in the order given.
+func fit(sections []section, limit int) string {
 	const reserve = 400 // for the sentence that names what was left out
-	room := maxComment - reserve
+	room := limit - reserve
 	order := make([]int, len(sections))
 	rendered := make([]string, len(sections))
 	for i, s := range sections {
@@ -65,6 +82,8 @@ func fit(sections []section) string {
 		case s.body == "":
 		case s.title == "":
 			rendered[i] = s.body
+		case s.open:
+			rendered[i] = "#### " + s.title + "\n\n" + strings.TrimRight(s.body, "\n") + "\n"
 		default:
 			rendered[i] = "<details><summary>" + s.title + "</summary>\n\n" + strings.TrimRight(s.body, "\n") + "\n\n</details>\n"
 		}
@@ -343,7 +362,7 @@ func (r Report) command() string {
 	if r.Base != nil {
 		c += " --base " + commit(r.Base.SHA)
 	}
-	c += " --head " + commit(r.Head.SHA) + fmt.Sprintf(" --seed %d", r.Run.Seed)
+	c += " --head " + commit(cmp.Or(r.Head.MergeOf, r.Head.SHA)) + fmt.Sprintf(" --seed %d", r.Run.Seed)
 	if r.Run.Budget > 0 {
 		c += " --budget " + budget(r.Run.Budget)
 	}
@@ -364,11 +383,16 @@ func commit(sha string) string {
 }
 
 // provenance is the last line: what was compared with what, and why.
-func (r Report) provenance() string { return "<sub>" + inline(r.origin(), false) + "</sub>\n" }
+func (r Report) provenance() string {
+	return "<sub>" + inline(r.origin(), false) + r.job() + "</sub>\n"
+}
 
 // origin says what was compared with what, and why, in one line.
 func (r Report) origin() Text {
 	t := say(plain("head "), name(short(r.Head.SHA)))
+	if r.Head.MergeOf != "" {
+		t = say(plain("head "), name(short(r.Head.MergeOf)), plain(" as GitHub merges it ("), name(short(r.Head.SHA)), plain(")"))
+	}
 	if r.Head.Worktree {
 		t = append(t, plain(" with uncommitted changes"))
 	}
@@ -388,4 +412,15 @@ func (r Report) origin() Text {
 		t = append(t, plain(" · duet "), name(r.Duet))
 	}
 	return t
+}
+
+// job names the run of the workflow, where its log and its artifacts are.
+func (r Report) job() string {
+	switch {
+	case r.Job == nil:
+		return ""
+	case r.Job.URL == "":
+		return fmt.Sprintf(" · run %d.%d", r.Job.ID, r.Job.Attempt)
+	}
+	return fmt.Sprintf(" · [run %d.%d, its log and artifacts](%s)", r.Job.ID, r.Job.Attempt, r.Job.URL)
 }

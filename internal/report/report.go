@@ -26,10 +26,25 @@ const (
 
 // Options is what a report needs beside the run.
 type Options struct {
-	Key     string       // of the comment's marker: workflow path and configuration; default "local"
-	State   result.State // Running or Superseded; empty: the run's own
-	NewHead string       // Superseded: where head moved to
-	Files   []string     // where the run's files are, for the terminal
+	Key      string       // of the comment's marker: workflow path and configuration; default "local"
+	State    result.State // Running or Superseded; empty: the run's own
+	NewHead  string       // Superseded: where head moved to
+	Files    []string     // where the run's files are, for the terminal
+	Job      Job          // where it was measured, of a run in GitHub Actions
+	Accepted Acceptance   // by whom what the gate would refuse was let through
+}
+
+// Job is a run of a workflow.
+type Job struct {
+	ID      int64  `json:"id"`
+	Attempt int    `json:"attempt"`
+	URL     string `json:"url,omitempty"` // of the page with its log and artifacts; Duet's own making, never a stranger's
+}
+
+// Acceptance is a maintainer's word on a regression. The gate lets it pass; the report still says what regressed.
+type Acceptance struct {
+	By    string `json:"by,omitempty"`    // login; empty: nobody said so
+	Label string `json:"label,omitempty"` // the pull request's label that says so
 }
 
 // Report is everything to be shown, before any format. A missing figure is nil, never zero.
@@ -55,6 +70,8 @@ type Report struct {
 	Run      Settings           `json:"run"`
 	Failures []result.Failure   `json:"failures"`
 	Warnings []string           `json:"warnings"`
+	Job      *Job               `json:"job,omitempty"`
+	Accepted *Acceptance        `json:"accepted,omitempty"`
 
 	order []string // services: of pairs first, then by name
 	key   string
@@ -76,6 +93,7 @@ type Head struct {
 	SHA      string `json:"sha"`
 	Ref      string `json:"ref,omitempty"`
 	Worktree bool   `json:"worktree,omitempty"`
+	MergeOf  string `json:"merge_of,omitempty"` // the pull request's head, where GitHub's test merge of it was measured
 }
 
 // Service is one service's verdict over all its rows.
@@ -157,7 +175,7 @@ func New(run result.Run, c compare.Comparisons, o Options) Report {
 		State:    run.State,
 		Verdict:  c.Verdict,
 		NoBase:   run.Plan.NoBase,
-		Head:     Head{SHA: run.Plan.Head.SHA, Ref: run.Plan.Head.Ref, Worktree: run.Plan.Head.Worktree},
+		Head:     Head{SHA: run.Plan.Head.SHA, Ref: run.Plan.Head.Ref, Worktree: run.Plan.Head.Worktree, MergeOf: run.Plan.Head.MergeOf},
 		Services: map[string]Service{},
 		Pairs:    []Pair{},
 		Rows:     make([]Row, 0, len(c.Rows)),
@@ -175,6 +193,12 @@ func New(run result.Run, c compare.Comparisons, o Options) Report {
 	}
 	if o.State != "" {
 		r.State = o.State
+	}
+	if o.Job.ID != 0 {
+		r.Job = &o.Job
+	}
+	if o.Accepted.By != "" {
+		r.Accepted = &o.Accepted
 	}
 	if b := run.Plan.Base; b != nil {
 		r.Base = &Base{SHA: b.SHA, Reason: b.Reason, Ref: b.Ref, Behind: b.Behind}

@@ -141,6 +141,7 @@ func (r Report) summary(o Options) []Text {
 	out = append(out, r.failureSentences()...)
 	out = append(out, r.paritySentences()...)
 	out = append(out, r.verdictSentences()...)
+	out = append(out, r.acceptance()...)
 	return append(out, r.doubtSentences()...)
 }
 
@@ -166,6 +167,15 @@ func (r Report) failureSentences() []Text {
 		out = append(out, append(line, plain(".")))
 	}
 	return out
+}
+
+// acceptance says who let pass what the gate would refuse. What regressed is said all the same.
+func (r Report) acceptance() []Text {
+	if r.Accepted == nil {
+		return nil
+	}
+	return []Text{say(Span{Text: "Accepted by ", Bold: true}, Span{Text: r.Accepted.By, Name: true, Bold: true},
+		plain(" (label "), name(r.Accepted.Label), plain("): the gate lets it pass."))}
 }
 
 func sideWord(s plan.Side) plan.Side {

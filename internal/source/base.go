@@ -142,16 +142,24 @@ func (s *resolver) target(ctx context.Context) (*target, error) {
 			return nil, s.c.unknown(ctx, "--base", s.o.Base)
 		}
 		return &target{sha: sha, name: printable(name), why: "--base", flag: true}, err
-	case e.HeadSHA != "" && s.o.Head == "HEAD" && len(s.head.parents) == 2 && s.head.parents[1] == e.HeadSHA:
+	case s.testMerge():
 		// The payload's base sha may be older than what GitHub merged into: then main's own commits would count.
 		return &target{sha: s.head.parents[0], name: cmp.Or(e.BaseRef, e.BaseSHA),
 			why: "the commit GitHub merged " + e.HeadSHA + " into for the test merge that is checked out"}, nil
+	case e.BaseSHA != "" && e.Name == "push":
+		return &target{sha: e.BaseSHA, name: e.BaseRef, why: "what stood there before the push"}, nil
 	case e.BaseSHA != "":
 		return &target{sha: e.BaseSHA, name: cmp.Or(e.BaseRef, e.BaseSHA), why: "the base of the " + e.Name + " event"}, nil
 	case implied == nil:
 		s.noBase("no default branch found: neither origin/HEAD nor main nor master; name a base with --base")
 	}
 	return implied, nil
+}
+
+// testMerge says whether what is checked out is the commit that GitHub made of a pull request's two ends.
+func (s *resolver) testMerge() bool {
+	head := s.o.Event.HeadSHA
+	return head != "" && s.o.Head == "HEAD" && len(s.head.parents) == 2 && s.head.parents[1] == head
 }
 
 // defaultBranch looks in the event, at origin/HEAD, and for main and master; it sets DefaultBranch. A

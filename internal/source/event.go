@@ -11,7 +11,11 @@ type Event struct {
 	Number        int    // of the pull request; 0: the event is about none
 	Run           int64  // workflow_run: the run that ended
 	Name          string // as in GITHUB_EVENT_NAME: pull_request, merge_group, push, …
-	BaseSHA       string // pull_request: the base branch's tip when the event happened; merge_group: the group's base
+	Action        string // pull_request: opened, synchronize, closed, …
+	Draft         bool   // pull_request
+	Ref           string // push: what was pushed, refs/heads/main
+	Gone          bool   // push: the branch or tag was deleted
+	BaseSHA       string // pull_request: the base branch's tip when the event happened; merge_group: the group's base; push to the default branch: what stood there before
 	HeadSHA       string // pull_request, merge_group: full
 	HeadRepo      string // OWNER/NAME; empty for a fork that was deleted
 	BaseRepo      string // OWNER/NAME
@@ -25,12 +29,17 @@ const maxEvent = 32 << 20
 
 // payload is the part of GitHub's event payloads that counts here.
 type payload struct {
+	Action      string      `json:"action"`
 	Repository  *repository `json:"repository"`
 	PullRequest *struct {
 		Number int     `json:"number"`
+		Draft  bool    `json:"draft"`
 		Base   *branch `json:"base"`
 		Head   *branch `json:"head"`
 	} `json:"pull_request"`
+	Ref         string `json:"ref"`
+	Before      string `json:"before"`
+	Deleted     bool   `json:"deleted"`
 	WorkflowRun *struct {
 		ID int64 `json:"id"`
 	} `json:"workflow_run"`
@@ -53,7 +62,7 @@ type branch struct {
 }
 
 // ParseEvent reads the payload of the GitHub event called name. Events about a pull request and merge groups
-// name their commits; all others tell just the default branch.
+// name their commits, a push to the default branch what stood there before; all others tell just the default branch.
 func ParseEvent(name string, text []byte) (*Event, error) {
 	if len(text) > maxEvent {
 		return nil, fmt.Errorf("reading the %s event: its payload has %d bytes, more than %d", name, len(text), maxEvent)
@@ -78,8 +87,13 @@ func ParseEvent(name string, text []byte) (*Event, error) {
 		if p.PullRequest == nil || p.PullRequest.Base == nil || p.PullRequest.Head == nil {
 			return nil, fmt.Errorf("reading the %s event: it has no pull_request with a base and a head", name)
 		}
-		e.Number = max(p.PullRequest.Number, 0)
+		e.Number, e.Action, e.Draft = max(p.PullRequest.Number, 0), p.Action, p.PullRequest.Draft
 		e.pullRequest(*p.PullRequest.Base, *p.PullRequest.Head)
+	case name == "push":
+		e.HeadRepo, e.Ref, e.Gone = e.BaseRepo, p.Ref, p.Deleted
+		if isNew := strings.Trim(p.Before, "0") == ""; !isNew && e.DefaultBranch != "" && p.Ref == "refs/heads/"+e.DefaultBranch {
+			e.BaseSHA, e.BaseRef = p.Before, e.DefaultBranch
+		}
 	default:
 		e.HeadRepo = e.BaseRepo
 		if p.WorkflowRun != nil {

@@ -12,11 +12,11 @@ func TestParseEvent(t *testing.T) {
 	t.Parallel()
 	base, head := strings.Repeat("a", 40), strings.Repeat("b", 40)
 	pull := func(headRepo string) string {
-		return fmt.Sprintf(`{"action": "synchronize", "number": 7, "repository": {"full_name": "o/r", "default_branch": "trunk"}, "pull_request": {
+		return fmt.Sprintf(`{"action": "synchronize", "number": 7, "repository": {"full_name": "o/r", "default_branch": "trunk"}, "pull_request": {"number": 7, "draft": false,
 			"base": {"sha": %q, "ref": "release/1.x", "repo": {"full_name": "o/r", "default_branch": "trunk"}},
 			"head": {"sha": %q, "ref": "x", "repo": %s}}}`, base, head, headRepo)
 	}
-	own := &Event{Name: "pull_request", BaseSHA: base, HeadSHA: head, HeadRepo: "o/r", BaseRepo: "o/r", BaseRef: "release/1.x", DefaultBranch: "trunk"}
+	own := &Event{Name: "pull_request", Number: 7, Action: "synchronize", BaseSHA: base, HeadSHA: head, HeadRepo: "o/r", BaseRepo: "o/r", BaseRef: "release/1.x", DefaultBranch: "trunk"}
 	fork, deleted, target, upper := *own, *own, *own, *own
 	upper.HeadRepo = "O/R"
 	fork.HeadRepo, fork.Fork = "stranger/r", true
@@ -24,6 +24,13 @@ func TestParseEvent(t *testing.T) {
 	target.Name = "pull_request_target"
 	plain := func(name string) *Event {
 		return &Event{Name: name, HeadRepo: "o/r", BaseRepo: "o/r", DefaultBranch: "trunk"}
+	}
+	pushed := func(ref, before string) *Event {
+		e := plain("push")
+		if e.Ref = ref; before != "" {
+			e.BaseSHA, e.BaseRef = before, "trunk"
+		}
+		return e
 	}
 	const repository = `"repository": {"full_name": "o/r", "default_branch": "trunk"}`
 	for _, tt := range []struct {
@@ -38,7 +45,10 @@ func TestParseEvent(t *testing.T) {
 		{"pull_request_target", pull(`{"full_name": "o/r"}`), &target, ""},
 		{"merge_group", fmt.Sprintf(`{%s, "merge_group": {"base_sha": %q, "head_sha": %q, "base_ref": "refs/heads/main", "head_ref": "refs/heads/gh-readonly-queue/main/pr-1"}}`, repository, base, head),
 			&Event{Name: "merge_group", BaseSHA: base, HeadSHA: head, HeadRepo: "o/r", BaseRepo: "o/r", BaseRef: "main", DefaultBranch: "trunk"}, ""},
-		{"push", fmt.Sprintf(`{%s, "ref": "refs/heads/trunk", "before": %q, "after": %q}`, repository, base, head), plain("push"), ""},
+		{"push", fmt.Sprintf(`{%s, "ref": "refs/heads/trunk", "before": %q, "after": %q}`, repository, base, head), pushed("refs/heads/trunk", base), ""},
+		{"push", fmt.Sprintf(`{%s, "ref": "refs/heads/trunk", "before": %q}`, repository, strings.Repeat("0", 40)), pushed("refs/heads/trunk", ""), ""},
+		{"push", fmt.Sprintf(`{%s, "ref": "refs/heads/x", "before": %q}`, repository, base), pushed("refs/heads/x", ""), ""},
+		{"push", fmt.Sprintf(`{%s, "ref": "refs/heads/trunk", "before": "--x"}`, repository), nil, "base sha"},
 		{"schedule", "{" + repository + `, "schedule": "0 3 * * *"}`, plain("schedule"), ""},
 		{"workflow_dispatch", "{" + repository + `, "inputs": null}`, plain("workflow_dispatch"), ""},
 		{"unheard_of", "{}", &Event{Name: "unheard_of"}, ""},

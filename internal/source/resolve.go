@@ -147,6 +147,9 @@ func (s *resolver) findHead(ctx context.Context) error {
 		return err
 	}
 	s.res.Head = plan.Commit{SHA: sha, Ref: s.o.Head, Subject: s.head.subject}
+	if s.testMerge() {
+		s.res.Head.MergeOf = s.o.Event.HeadSHA
+	}
 	return nil
 }
 

@@ -184,6 +184,9 @@ func TestTestMerge(t *testing.T) {
 	r := c.resolve(e)
 	wantBase(t, r, two, "test merge", "merged "+feature)
 	wantPaths(t, "changed", r.Changed, "feature")
+	if r.Head.MergeOf != feature || r.Head.Asked() != feature || r.Head.SHA == feature {
+		t.Errorf("head is %+v, want a merge of %s", r.Head, feature)
+	}
 
 	s := c.from("--depth=1", "--branch=main")
 	s.git("fetch", "--quiet", "--depth=1", "origin", "refs/pull/1/merge")
@@ -191,7 +194,11 @@ func TestTestMerge(t *testing.T) {
 	wantBase(t, s.resolve(e), two, "test merge")
 	// With head named, the merge base counts.
 	e.Head = feature
-	wantBase(t, s.resolve(e), one, "pull_request event")
+	named := s.resolve(e)
+	wantBase(t, named, one, "pull_request event")
+	if named.Head.MergeOf != "" || named.Head.Asked() != feature {
+		t.Errorf("head is %+v, want %s itself", named.Head, feature)
+	}
 }
 
 // A private repository, as actions/checkout leaves it: the token is a header in .git/config. It reaches the

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/duet-bench/duet/internal/compare"
+	"github.com/duet-bench/duet/internal/github"
+	"github.com/duet-bench/duet/internal/plan"
+	"github.com/duet-bench/duet/internal/report"
+	"github.com/duet-bench/duet/internal/result"
+	"github.com/duet-bench/duet/internal/workload"
+)
+
+// remark is a regressed row that a job's page is to show.
+type remark struct {
+	workload string
+	text     string
+}
+
+// annotationsOf names every regressed row, the worst first.
+func annotationsOf(r report.Report) []remark {
+	var all []remark
+	add := func(row report.Row) {
+		if row.Ratio == nil {
+			return
+		}
+		where := row.Service
+		if row.Workload != "" {
+			where += " · " + row.Workload
+		}
+		all = append(all, remark{row.Workload, fmt.Sprintf("%s · %s regressed: head ÷ base %.4g", where, row.Metric, *row.Ratio)})
+	}
+	if r.Worst != nil {
+		add(*r.Worst)
+	}
+	for _, row := range r.Rows {
+		worst := r.Worst != nil && row.Service == r.Worst.Service && row.Workload == r.Worst.Workload && row.Metric == r.Worst.Metric
+		if row.Verdict == compare.Regressed && !worst {
+			add(row)
+		}
+	}
+	return all
+}
+
+// placed puts remarks on the lines of the configuration that name their workloads, as errors where base's gate refuses
+// a regression. A configuration that cannot be read here has no lines.
+func (p *publishing) placed(remarks []remark, run result.Run) []github.Annotation {
+	level := github.Warning
+	if gate := run.Plan.Policy.Gate; gate != "" && gate != plan.GateNever {
+		level = github.Error
+	}
+	lines := p.workloadLines()
+	var all []github.Annotation
+	for _, r := range remarks {
+		all = append(all, github.Annotation{Level: level, Title: "Duet", Text: r.text, File: filepath.ToSlash(p.config), Line: lines[r.workload]})
+	}
+	return all
+}
+
+// workloadLines are the lines of the checked-out configuration that name workloads, by the workloads' own names.
+func (p *publishing) workloadLines() map[string]int {
+	text, err := os.ReadFile(p.config)
+	if err != nil {
+		return nil
+	}
+	config, err := plan.ParseConfig(p.config, text)
+	if err != nil {
+		return nil
+	}
+	lines := map[string]int{}
+	for _, name := range config.Workloads {
+		called := name
+		if plan.IsWorkloadPath(name) {
+			if text, err := os.ReadFile(filepath.FromSlash(name)); err == nil {
+				parsed, _ := workload.Parse(name, text) // a workload that is no good has no name
+				called = parsed.Name
+			}
+		}
+		lines[cmp.Or(called, name)] = config.WorkloadLine(name)
+	}
+	return lines
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/duet-bench/duet/internal/plan"
+	"github.com/duet-bench/duet/internal/source"
+)
+
+// The values of --mode: which steps of a job of GitHub Actions do something.
+const (
+	modeAuto    = "auto"    // measure and publish; on workflow_run publish what the other run measured
+	modeMeasure = "measure" // measure and gate, in a job whose token may not write
+	modePublish = "publish" // publish alone
+)
+
+// The values of --drafts.
+const (
+	draftsMeasure = "measure"
+	draftsSkip    = "skip"
+)
+
+// duty is which part of a job a step was given, and whether the event leaves it anything to do. Without a mode a
+// command does as it was told, whatever the event.
+type duty struct{ mode, drafts string }
+
+func (d *duty) flags(c *cobra.Command) {
+	c.Flags().StringVar(&d.mode, "mode", "", "as a step of a job: auto, measure or publish; an event that asks for nothing then ends well, and says why")
+	c.Flags().StringVar(&d.drafts, "drafts", draftsMeasure, "with --mode: measure or skip pull requests that are drafts")
+}
+
+// idle says why a step has nothing to do; empty where it has. A step is measure, publish or gate.
+func (d *duty) idle(step string, e *source.Event) (why string, err error) {
+	switch d.mode {
+	case "":
+		return "", nil
+	case modeAuto, modeMeasure, modePublish:
+	default:
+		return "", plan.Usagef("", "--mode %q: expected one of %s, %s, %s", d.mode, modeAuto, modeMeasure, modePublish)
+	}
+	switch d.drafts {
+	case draftsMeasure, draftsSkip:
+	default:
+		return "", plan.Usagef("", "--drafts %q: expected one of %s, %s", d.drafts, draftsMeasure, draftsSkip)
+	}
+	publishes := step == modePublish
+	if d.mode != modeAuto && publishes != (d.mode == modePublish) {
+		return fmt.Sprintf("in mode %s another job does this", d.mode), nil
+	}
+	if e == nil {
+		return "", nil
+	}
+	if e.Name == "workflow_run" {
+		if publishes {
+			return "", nil
+		}
+		return "workflow_run publishes what the other run measured, and measures nothing: its job has a token", nil
+	}
+	return d.asksForNothing(e)
+}
+
+// asksForNothing says why nothing is measured for an event.
+//
+//	pull_request          measured, whatever the action, but for closed; drafts by option
+//	merge_group           measured, against the group's base
+//	push                  of a branch: measured; of a tag, or of a branch that was deleted: not
+//	schedule, *_dispatch  measured
+//	pull_request_target   refused: it would run a stranger's code beside a token
+//	all others            not measured
+//
+// An action that changes no code, such as labeled, is measured again: ending well without measuring would replace a
+// check that had failed.
+func (d *duty) asksForNothing(e *source.Event) (why string, err error) {
+	switch e.Name {
+	case "pull_request":
+		if e.Action == "closed" {
+			return "the pull request was closed", nil
+		}
+		if e.Draft && d.drafts == draftsSkip {
+			return "the pull request is a draft", nil
+		}
+		return "", nil
+	case "push":
+		if e.Gone {
+			return "the branch was deleted", nil
+		}
+		if e.Ref != "" && !strings.HasPrefix(e.Ref, "refs/heads/") {
+			return "a tag adds no code: its commit is measured on its branch", nil
+		}
+		return "", nil
+	case "merge_group", "schedule", "workflow_dispatch", "repository_dispatch":
+		return "", nil
+	case "pull_request_target":
+		return "", plan.Usagef("use the events pull_request and, for forks, workflow_run (docs/workflows)",
+			"the event pull_request_target would run a stranger's code beside a token that may write")
+	}
+	return fmt.Sprintf("the event %.40q is about no code to measure", e.Name), nil
+}
