@@ -128,7 +128,7 @@ func publish(t *testing.T, h *fake.Hub, runJSON string, env map[string]string, a
 	vars := map[string]string{
 		"GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": "pull_request", "GITHUB_EVENT_PATH": file("event.json"), "GITHUB_REPOSITORY": "o/r",
 		"GITHUB_API_URL": h.URL, "GITHUB_GRAPHQL_URL": h.GraphQL, "GITHUB_SERVER_URL": "https://ghe.local", "GITHUB_TOKEN": fake.Token, "GITHUB_RUN_ID": "7", "GITHUB_RUN_ATTEMPT": "1",
-		"GITHUB_WORKFLOW_REF": "o/r/.github/workflows/duet.yml@refs/pull/3/merge", "GITHUB_OUTPUT": file("output"), "GITHUB_STEP_SUMMARY": file("summary"),
+		"GITHUB_WORKFLOW_REF": "o/r/.github/workflows/duet.yml@refs/pull/3/merge", "GITHUB_OUTPUT": file("output"), "GITHUB_STEP_SUMMARY": file("summary"), "DUET_AUTHOR": fake.Bot,
 	}
 	for name, value := range env {
 		vars[name] = value
