@@ -31,6 +31,7 @@ var arrows = map[string][]string{
 	"internal/sandbox":    {},
 	"internal/source":     {"internal/plan"},
 	"internal/build":      {"internal/plan", "internal/result", "internal/sandbox"},
+	"internal/container":  {"internal/sandbox"},
 	"internal/service":    {"internal/plan", "internal/result", "internal/sandbox"},
 	"internal/load":       {"internal/plan", "internal/result", "internal/workload"},
 	"internal/harness": {"internal/source", "internal/build", "internal/service", "internal/load", "internal/sandbox",
@@ -47,7 +48,7 @@ var arrows = map[string][]string{
 		"internal/plan", "internal/result", "internal/workload"},
 	"cmd/duet": {"workloads", "internal/workload", "internal/plan", "internal/result", "internal/compare", "internal/report",
 		"internal/source", "internal/build", "internal/harness", "internal/sandbox", "internal/demo", "internal/parity", "internal/service", "internal/load", "internal/noise",
-		"internal/selftest", "internal/selftest/pair", "internal/github"},
+		"internal/selftest", "internal/selftest/pair", "internal/github", "internal/container"},
 }
 
 // thirdParty is every module that may be imported outside tests, and by whom: each outside thing has one home.

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/duet-bench/duet/internal/container"
 	"github.com/duet-bench/duet/internal/plan"
 	"github.com/duet-bench/duet/internal/result"
 )
@@ -69,6 +71,42 @@ func TestMarginsInDocuments(t *testing.T) {
 	}
 }
 
+// The capabilities that are explained are those that are asked for.
+func TestCapabilitiesInDocuments(t *testing.T) {
+	text := readDoc(t, "docs/container.md")
+	found := regexp.MustCompile("`[A-Z]+(_[A-Z]+)?`").FindAllString(text, -1)
+	for _, name := range container.Capabilities() {
+		if !slices.Contains(found, "`"+name+"`") {
+			t.Errorf("docs/container.md does not say what %s is for", name)
+		}
+	}
+	if want := fmt.Sprintf("all capabilities dropped but %s,", []string{"none", "one", "two", "three", "four", "five", "six", "seven"}[len(container.Capabilities())]); !strings.Contains(strings.Join(strings.Fields(text), " "), want) {
+		t.Errorf("docs/container.md: want %q", want)
+	}
+}
+
+// Every base image of the Dockerfile is pinned by digest, and none is named but by a build argument.
+func TestDockerfilePins(t *testing.T) {
+	pinned := regexp.MustCompile(`^ARG [A-Z]+=[a-z]+:[a-z0-9.-]+@sha256:[0-9a-f]{64}$`)
+	args, stages := 0, 0
+	for line := range strings.Lines(readDoc(t, "Dockerfile")) {
+		line = strings.TrimSpace(line)
+		switch {
+		case strings.HasPrefix(line, "ARG "):
+			if args++; !pinned.MatchString(line) {
+				t.Errorf("Dockerfile: %s: want NAME=IMAGE:TAG@sha256:…", line)
+			}
+		case strings.HasPrefix(line, "FROM "):
+			if stages++; !strings.HasPrefix(line, "FROM ${") {
+				t.Errorf("Dockerfile: %s: want a build argument", line)
+			}
+		}
+	}
+	if args != 3 || stages != 3 {
+		t.Errorf("Dockerfile: %d arguments and %d stages, want 3 of each", args, stages)
+	}
+}
+
 // The README's two commands are the ones that are run: CI runs its test command, and the demo is a subcommand.
 func TestReadmeCommands(t *testing.T) {
 	readme, ci := readDoc(t, "README.md"), readDoc(t, ".ci/run")
@@ -85,7 +123,7 @@ func TestReadmeCommands(t *testing.T) {
 // Every document that one names is there.
 func TestLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:]+)\)`)
-	for _, file := range []string{"README.md", "docs/architecture.md", "docs/configuration.md", "docs/glossary.md", "docs/methodology.md", "workloads/README.md", "examples/contract/README.md"} {
+	for _, file := range []string{"README.md", "docs/architecture.md", "docs/configuration.md", "docs/container.md", "docs/glossary.md", "docs/methodology.md", "workloads/README.md", "examples/contract/README.md"} {
 		dir := ""
 		if i := strings.LastIndex(file, "/"); i >= 0 {
 			dir = file[:i+1]

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/duet-bench/duet/internal/build"
+	"github.com/duet-bench/duet/internal/container"
 	"github.com/duet-bench/duet/internal/harness"
 	"github.com/duet-bench/duet/internal/report"
 	"github.com/duet-bench/duet/internal/sandbox"
@@ -37,17 +39,17 @@ run would be.`,
 			if err := n.alone(c); err != nil {
 				return err
 			}
-			findings := examine(build.Toolchains(c.Context(), os.Environ()))
+			findings := append(examine(build.Toolchains(c.Context(), os.Environ())), containers(c.Context()))
 			if installs {
 				event, err := eventOf(w)
 				if err != nil {
 					return err
 				}
-				if why, err := d.idle(modeMeasure, event); err != nil || why != "" {
-					return said(w, why, err)
+				if why, err := d.idle(modeMeasure, event); d.mode != modeFetch && (err != nil || why != "") {
+					return nothingToDo(w, why, err)
 				}
 				install(c.Context(), w, findings)
-				findings = examine(build.Toolchains(c.Context(), os.Environ()))
+				findings = append(examine(build.Toolchains(c.Context(), os.Environ())), containers(c.Context()))
 			}
 			if err := printFindings(w, findings); err != nil {
 				return err
@@ -101,6 +103,18 @@ func examine(toolchains map[string]string) []finding {
 		return all[:6]
 	}
 	return all
+}
+
+// containers says whether there is an engine for isolation: container, which works on any system.
+func containers(ctx context.Context) finding {
+	f := finding{subject: "isolation: container"}
+	engine, err := container.Find(ctx)
+	if err != nil {
+		f.cure = sandbox.Sanitize(err.Error())
+		return f
+	}
+	f.ok, f.found = true, fmt.Sprintf("a docker engine with %d cores answers", engine.CPUs)
+	return f
 }
 
 func rights(a sandbox.Abilities) string {

@@ -29,7 +29,7 @@ about how many minutes it will take, builds included. Nothing is built, started 
 				return err
 			}
 			if why, err := d.idle(modeMeasure, event); err != nil || why != "" {
-				return said(w, why, err)
+				return nothingToDo(w, why, err)
 			}
 			prep, err := j.prepare(c.Context(), w)
 			if err != nil {

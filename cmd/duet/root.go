@@ -70,7 +70,7 @@ Exit status: 0 fine · 1 the gate refuses (a confirmed regression, answers that 
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		runCommand(w), demoCommand(w), planCommand(w), measureCommand(w), compareCommand(w), doctorCommand(w), initCommand(w),
-		selftestCommand(w), publishCommand(w), gateCommand(w),
+		selftestCommand(w), publishCommand(w), gateCommand(w), fetchCommand(w), insideCommand(w),
 	)
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error { return flagsFromEnvironment(c, w.getenv) }
 	for _, c := range root.Commands() {

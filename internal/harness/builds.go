@@ -68,13 +68,7 @@ func (s *session) enter(ctx context.Context, side plan.Side) error {
 	}
 	s.buildBoxes = append(s.buildBoxes, box)
 	s.inShop = side
-	var services []plan.Service
-	for _, v := range s.variants() {
-		if v.Side == side {
-			services = append(services, s.run.Plan.Services[v])
-		}
-	}
-	return s.shop.Enter(ctx, build.Site{Side: side, Box: box, Repo: repoFolder, Services: services})
+	return s.shop.Enter(ctx, build.Site{Side: side, Box: box, Repo: repoFolder, Services: servicesOf(s.run.Plan, side)})
 }
 
 // leave ends whatever the builds of a side left running and clears its tree and caches.

@@ -29,6 +29,12 @@ type Options struct {
 	// Observe hears of every round right after it was recorded, with the trials and costs it brought; nil: nobody does.
 	Observe  func(trials []result.Trial, costs []result.Cost)
 	Progress Progress
+	// Seed is a folder of earlier downloads to begin with (build.Options.Seed); empty: none.
+	Seed string
+	// Fetched is a folder of Fetch's: trees and downloads are taken from it, and Source is not used.
+	Fetched string
+	// Around says what confines Duet itself, for the report: a container. Empty: nothing does.
+	Around string
 }
 
 // Progress hears what a run is doing. Its methods are called from one goroutine.

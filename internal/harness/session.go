@@ -15,6 +15,7 @@ import (
 	"github.com/duet-bench/duet/internal/result"
 	"github.com/duet-bench/duet/internal/sandbox"
 	"github.com/duet-bench/duet/internal/service"
+	"github.com/duet-bench/duet/internal/source"
 	"github.com/duet-bench/duet/internal/workload"
 )
 
@@ -92,7 +93,7 @@ func (s *session) prepare(ctx context.Context) error {
 			return err
 		}
 		s.boxes[variant] = box
-		s.run.Machine.Isolation = box.Level()
+		s.run.Machine.Isolation = levelIn(s.o.Around, box.Level())
 	}
 	s.arrangeTurns()
 	s.run.Machine.ServiceCPU, s.run.Machine.ClientCPU = cpuListText(s.cores.service), cpuListText(s.cores.client)
@@ -101,45 +102,58 @@ func (s *session) prepare(ctx context.Context) error {
 	}
 	var err error
 	s.shop, err = build.NewWorkshop(build.Options{
-		Dir: filepath.Join(s.work, "shop"), Environ: os.Environ(),
+		Dir: filepath.Join(s.work, "shop"), Environ: os.Environ(), Seed: s.o.Seed,
 		Progress: func(step string) { s.o.Progress.Update("%s", step) },
 	})
 	if err != nil {
 		return err
 	}
 	for _, side := range s.sides() {
-		if err := s.export(ctx, side); err != nil {
-			return fmt.Errorf("exporting %s: %w", side, err)
+		if s.o.Fetched != "" {
+			if err := s.shop.Bring(side, filepath.Join(s.o.Fetched, string(side))); err != nil {
+				return err
+			}
+			continue
 		}
+		warnings, err := Export(ctx, s.o.Source, s.run.Plan, side, s.shop.Tree(side))
+		if err != nil {
+			return err
+		}
+		s.warn(warnings)
 	}
 	return s.o.Source.Close() // from here on their code may run, and git may not
 }
 
-// export writes one side's tree, and any second checkout that its services live in.
-func (s *session) export(ctx context.Context, side plan.Side) error {
-	tree := s.shop.Tree(side)
-	warnings, err := s.o.Source.Export(ctx, side, filepath.Join(tree, repoFolder))
-	if err != nil {
-		return err
+// levelIn is a box's level of isolation where something is around Duet itself.
+func levelIn(around, level string) string {
+	if around == "" {
+		return level
 	}
-	s.warn(warnings)
+	return around + "; inside it " + strings.TrimPrefix(level, plan.IsolationBasic+": ")
+}
+
+// Export writes one side's tree below dir, and any second checkout that its services live in.
+func Export(ctx context.Context, from source.Resolution, p plan.Plan, side plan.Side, dir string) (warnings []string, err error) {
+	if warnings, err = from.Export(ctx, side, filepath.Join(dir, repoFolder)); err != nil {
+		return nil, err // which says what it was doing
+	}
 	done := map[string]bool{}
-	for _, variant := range s.variants() {
-		other, second := secondCheckout(s.run.Plan.Services[variant].Dir)
+	for _, variant := range variantsOf(p) {
+		other, second := secondCheckout(p.Services[variant].Dir)
 		if variant.Side != side || !second || done[other] {
 			continue
 		}
 		done[other] = true
-		exported, err := s.o.Source.ExportOther(ctx, filepath.Join("..", other), filepath.Join(tree, other))
+		exported, err := from.ExportOther(ctx, filepath.Join("..", other), filepath.Join(dir, other))
 		if err != nil {
-			return err
+			return nil, fmt.Errorf("exporting %s: %w", side, err)
 		}
-		s.warn(exported.Warnings)
+		warnings = append(warnings, exported.Warnings...)
 		if exported.SHA != "" {
-			s.warnf("../%s is a second checkout, the same at both sides: %.12s", other, exported.SHA)
+			warnings = append(warnings, fmt.Sprintf("../%s is a second checkout, the same at both sides: %.12s", other, exported.SHA))
 		}
 	}
-	return nil
+	return warnings, nil
 }
 
 // secondCheckout is the folder beside the repository that a service's dir leads into.
@@ -215,10 +229,13 @@ func (s *session) closeSpaces() error {
 	return errors.Join(problems...)
 }
 
-// variants are those of the plan, base's first, in the services' order by name.
-func (s *session) variants() []plan.Variant {
+// variants are those of the plan.
+func (s *session) variants() []plan.Variant { return variantsOf(s.run.Plan) }
+
+// variantsOf are a plan's variants, base's first, in the services' order by name.
+func variantsOf(p plan.Plan) []plan.Variant {
 	var all []plan.Variant
-	for variant := range s.run.Plan.Services {
+	for variant := range p.Services {
 		all = append(all, variant)
 	}
 	slices.SortFunc(all, func(a, b plan.Variant) int {
@@ -230,11 +247,25 @@ func (s *session) variants() []plan.Variant {
 	return all
 }
 
-func (s *session) sides() []plan.Side {
-	if s.run.Plan.Base == nil {
+func (s *session) sides() []plan.Side { return Sides(s.run.Plan) }
+
+// Sides are those that a plan measures, in the order in which they are built.
+func Sides(p plan.Plan) []plan.Side {
+	if p.Base == nil {
 		return []plan.Side{plan.Head}
 	}
 	return []plan.Side{plan.Base, plan.Head}
+}
+
+// servicesOf are a side's services.
+func servicesOf(p plan.Plan, side plan.Side) []plan.Service {
+	var services []plan.Service
+	for _, v := range variantsOf(p) {
+		if v.Side == side {
+			services = append(services, p.Services[v])
+		}
+	}
+	return services
 }
 
 // live are the variants that are measured.

@@ -68,11 +68,15 @@ const (
 	defaultParity = 20
 )
 
-// Isolation levels. Strict is accepted here and refused by the harness until it is built: it fails closed.
+// Isolation levels. Strict is accepted here and refused by the command until it is built: it fails closed.
 const (
-	IsolationBasic  = "basic"
-	IsolationStrict = "strict"
+	IsolationBasic     = "basic"     // on this machine, with a uid of its own where Duet is root
+	IsolationContainer = "container" // in containers of Duet's image, without a network once built
+	IsolationStrict    = "strict"
 )
+
+// Isolations are all levels, from the loosest to the tightest.
+func Isolations() []string { return []string{IsolationBasic, IsolationContainer, IsolationStrict} }
 
 // What may become of a fork's pull request on a self-hosted runner.
 const (
@@ -348,7 +352,7 @@ func readTruth(to *bool) strictyaml.Read {
 func (c *Config) readPolicy(n strictyaml.Node) error {
 	return n.Map(
 		strictyaml.Field{Key: "gate", Read: strictyaml.Choice(&c.Policy.Gate, Gates()...)},
-		strictyaml.Field{Key: "isolation", Read: strictyaml.Choice(&c.Policy.Isolation, IsolationBasic, IsolationStrict)},
+		strictyaml.Field{Key: "isolation", Read: strictyaml.Choice(&c.Policy.Isolation, Isolations()...)},
 		strictyaml.Field{Key: "self-hosted-forks", Read: strictyaml.Choice(&c.Policy.SelfHostedForks, ForksRefuse, ForksAllow)},
 	)
 }

@@ -203,7 +203,7 @@ func documents() []struct{ text, err, beyond string } {
 		{text: two + "parity: {ignore: [id]}", err: `4:19: ignore[0] "id": expected a path such as "$.id"`},
 		{text: two + "parity: {requests: 0}", err: "4:20: requests 0: expected 1 to 1000"},
 		{text: two + "policy: {gate: always}", err: `4:16: gate: expected one of never, regression, inconclusive, got "always"`},
-		{text: two + "policy: {isolation: none}", err: `4:21: isolation: expected one of basic, strict, got "none"`},
+		{text: two + "policy: {isolation: none}", err: `4:21: isolation: expected one of basic, container, strict, got "none"`},
 		{text: two + "policy: {self-hosted-forks: yes}", err: `4:29: self-hosted-forks: expected one of refuse, allow, got "yes"`},
 		{text: two + "setup: [{path: /, weight: 2}]", err: `4:19: unexpected key "weight": expected one of name, method, path, headers, body, expect, repeat, capture`},
 		{text: two + "setup: [{path: '/{{nope}}'}]", err: `4:16: path: function "nope" not defined`, beyond: semantic},

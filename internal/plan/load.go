@@ -42,6 +42,7 @@ type Flags struct {
 	Seed      *uint64
 	Attempt   int      // of a CI job: a re-run is an independent repetition
 	FailOn    Gate     // may only tighten base's gate
+	Isolation string   // may only tighten base's isolation
 	Workloads []string // measure only these, by name or as duet.yml spells them
 }
 
@@ -192,6 +193,9 @@ func (l *loader) policy() error {
 	if failOn != "" && !slices.Contains(Gates(), failOn) {
 		return Usagef("", "--fail-on %q: expected one of never, regression, inconclusive", failOn)
 	}
+	if err := l.isolation(); err != nil {
+		return err
+	}
 	if l.Base != nil && l.BaseConfig == nil {
 		l.warnf("base has no duet.yml: head's serves both sides, and the gate is off")
 		l.plan.Policy.Gate = GateNever
@@ -205,6 +209,23 @@ func (l *loader) policy() error {
 	default:
 		l.warnf("--fail-on %s would loosen policy.gate: %s counts", failOn, l.plan.Policy.Gate)
 	}
+	return nil
+}
+
+func (l *loader) isolation() error {
+	asked := l.Flags.Isolation
+	if asked == "" {
+		return nil
+	}
+	if !slices.Contains(Isolations(), asked) {
+		return Usagef("", "--isolation %q: expected one of %s", asked, strings.Join(Isolations(), ", "))
+	}
+	tightness := func(level string) int { return slices.Index(Isolations(), level) }
+	if tightness(asked) >= tightness(l.plan.Policy.Isolation) {
+		l.plan.Policy.Isolation = asked
+		return nil
+	}
+	l.warnf("--isolation %s would loosen policy.isolation: %s counts", asked, l.plan.Policy.Isolation)
 	return nil
 }
 

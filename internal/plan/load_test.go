@@ -109,6 +109,27 @@ func TestForksArePassedNothing(t *testing.T) {
 	}
 }
 
+func TestIsolationOnlyTightens(t *testing.T) {
+	for _, c := range []struct{ base, head, flag, want, warning string }{
+		{"basic", "basic", "", IsolationBasic, ""},
+		{"basic", "basic", "container", IsolationContainer, ""},
+		{"container", "basic", "", IsolationContainer, ""},
+		{"container", "basic", "basic", IsolationContainer, "--isolation basic would loosen policy.isolation: container counts"},
+		{"basic", "container", "", IsolationBasic, ""},
+		{"strict", "strict", "container", IsolationStrict, "--isolation container would loosen policy.isolation: strict counts"},
+	} {
+		in := inputs(t, two+"policy: {isolation: "+c.base+"}", two+"policy: {isolation: "+c.head+"}")
+		in.Flags.Isolation = c.flag
+		p := load(t, in)
+		if p.Policy.Isolation != c.want {
+			t.Errorf("%+v: got %s", c, p.Policy.Isolation)
+		}
+		if warned := slices.Contains(p.Warnings, c.warning); c.warning != "" && !warned {
+			t.Errorf("%+v: got warnings %q", c, p.Warnings)
+		}
+	}
+}
+
 func TestFailOnOnlyTightens(t *testing.T) {
 	for _, c := range []struct {
 		base         string
@@ -280,6 +301,7 @@ func TestLoadErrors(t *testing.T) {
 		{"no duet.yml at head\nhint: `duet init` writes one", func(in *Inputs) { in.HeadConfig = nil }},
 		{"--budget -2h: expected 1s to 6h", func(in *Inputs) { in.Flags.Budget = -2 * time.Hour }},
 		{"--budget 9000h: expected 1s to 6h", func(in *Inputs) { in.Flags.Budget = 9000 * time.Hour }},
+		{`--isolation "none": expected one of basic, container, strict`, func(in *Inputs) { in.Flags.Isolation = "none" }},
 		{`--fail-on "always": expected one of never, regression, inconclusive`, func(in *Inputs) { in.Flags.FailOn = "always" }},
 		{`--workload "nope": expected one of health`, func(in *Inputs) { in.Flags.Workloads = []string{"nope"} }},
 		{"duet.yml:4:16: margin \"p42\": no such metric: expected one of p50, throughput", func(in *Inputs) { in.HeadConfig = config(t, two+"margins: {p42: 1%}") }},

@@ -173,7 +173,7 @@ const (
 // Policy is what only base's duet.yml may say.
 type Policy struct {
 	Gate            Gate   `json:"gate"`
-	Isolation       string `json:"isolation"`         // basic (default) or strict
+	Isolation       string `json:"isolation"`         // basic (default), container or strict
 	SelfHostedForks string `json:"self_hosted_forks"` // refuse (default) or allow
 }
 

@@ -37,7 +37,7 @@ func ConfigSchema() []byte {
 			"ignore":  about(textList(0, object{"minLength": 1, "maxLength": maxPath, "pattern": "^[^/]"}), "Changes to these files alone are not measured. Base's count. Default [\"**/*.md\"]."),
 			"policy": about(closed(object{
 				"gate":              about(object{"enum": Gates()}, "What makes the exit status 1. Default never."),
-				"isolation":         about(object{"enum": []string{IsolationBasic, IsolationStrict}}, "Default basic."),
+				"isolation":         about(object{"enum": Isolations()}, "What confines the code under test: container takes an image and a docker engine. Default basic."),
 				"self-hosted-forks": about(object{"enum": []string{ForksRefuse, ForksAllow}}, "Whether a fork's code may run on a self-hosted runner. Default refuse."),
 			}), "What only base's duet.yml may say."),
 		},
