@@ -253,6 +253,9 @@ func TestExamplesUseInputsThatThereAre(t *testing.T) {
 						t.Errorf("%s: Duet's action has no input %s", file, name)
 					}
 				}
+				if s.With["fail-on"] == "never" {
+					t.Errorf("%s: fail-on: never is refused as soon as base's policy.gate is tighter", file)
+				}
 			}
 		}
 	}

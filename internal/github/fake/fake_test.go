@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -247,11 +249,20 @@ func TestBlobs(t *testing.T) {
 	}
 }
 
+// What npm hands out counts only with the digest that stands here.
 func TestPackageIsChecked(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
-	t.Setenv("PATH", t.TempDir())
-	p := fake.Package{Name: "@octokit/webhooks-examples", Version: "7.6.1", Integrity: "sha512-wrong"}
+	path := t.TempDir()
+	t.Setenv("PATH", path)
+	p := fake.Package{Name: "@octokit/webhooks-examples", Version: "7.6.1", Integrity: "sha512-another"}
 	if _, err := p.File("package.json"); err == nil || !strings.Contains(err.Error(), "install Node.js") {
 		t.Errorf("without npm: got %v, want the way out", err)
+	}
+	const npm = "#!/bin/sh\nwhile [ $# -gt 0 ]; do [ \"$1\" = --pack-destination ] && echo hello >\"$2/x.tgz\"; shift; done\n"
+	if err := os.WriteFile(filepath.Join(path, "npm"), []byte(npm), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.File("package.json"); err == nil || !strings.Contains(err.Error(), "its digest is sha512-") {
+		t.Errorf("another package: got %v, want a refusal", err)
 	}
 }
