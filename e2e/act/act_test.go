@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/goccy/go-yaml"
@@ -267,12 +268,13 @@ func (w *world) run(j job) ended {
 	}
 	w.write(in("event.json"), event)
 	w.write(in("config/act/actrc"), nil) // or it asks
+	w.write(in("secrets"), []byte("GITHUB_TOKEN="+fake.Token+"\n"))
 	text, uses, permissions := witnessed(w.t, j.workflow)
 	w.write(in("work/"+j.path), text)
 	w.hub.Grant(permissions)
 
 	args := []string{
-		j.event, "-C", in("work"), "-W", j.path, "-e", in("event.json"), "-P", "ubuntu-24.04=-self-hosted", "-P", "ubuntu-latest=-self-hosted", "-s", "GITHUB_TOKEN=" + fake.Token,
+		j.event, "-C", in("work"), "-W", j.path, "-e", in("event.json"), "-P", "ubuntu-24.04=-self-hosted", "-P", "ubuntu-latest=-self-hosted", "--secret-file", in("secrets"),
 		"--no-skip-checkout", "--no-cache-server", "--action-offline-mode", "--actor", "ann", "--defaultbranch", "main",
 		"--artifact-server-path", in("artifacts"), "--artifact-server-addr", "127.0.0.1", "--artifact-server-port", freePort(w.t),
 	}
@@ -299,16 +301,14 @@ func (w *world) run(j job) ended {
 	if err := r.act.Start(); err != nil {
 		w.t.Fatal(err)
 	}
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		if j.during != nil {
-			j.during(r)
-		}
-	}()
+	var watched sync.WaitGroup
+	watched.Go(r.overhear)
+	if j.during != nil {
+		watched.Go(func() { j.during(r) })
+	}
 	_ = r.act.Wait() // its status follows the gate's and is looked at as the step's outcome
 	close(r.ended)
-	<-watched
+	watched.Wait()
 	return w.look(j, dir)
 }
 
@@ -329,6 +329,9 @@ func (w *world) look(j job, dir string) (e ended) {
 			w.t.Fatalf("%s, run %d: %v\n%s", j.workflow, j.run, err, w.tail(filepath.Join(dir, "act.log")))
 		}
 		return text
+	}
+	if _, err := os.Stat(filepath.Join(dir, "pwned")); err == nil {
+		w.t.Errorf("%s, run %d: a branch's name was run as a command", j.workflow, j.run)
 	}
 	var witness struct {
 		Outputs map[string]string

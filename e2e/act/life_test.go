@@ -16,6 +16,9 @@ import (
 
 const measuring = ".github/workflows/duet.yml"
 
+// branch is a pull request's, and so is a title like it: SECURITY.md, C4.
+const branch = "a$(touch${IFS}$STANDIN_DIR/pwned)`touch${IFS}$STANDIN_DIR/pwned`;\"'"
+
 // pull is GitHub's payload for pull request 3 with a head of a repository.
 func (w *world) pull(action, head, repository string) object {
 	w.t.Helper()
@@ -23,7 +26,8 @@ func (w *world) pull(action, head, repository string) object {
 	set(w.t, p, 3, "number")
 	set(w.t, p, 3, "pull_request", "number")
 	set(w.t, p, head, "pull_request", "head", "sha")
-	set(w.t, p, "topic", "pull_request", "head", "ref")
+	set(w.t, p, branch, "pull_request", "head", "ref")
+	set(w.t, p, branch, "pull_request", "title")
 	set(w.t, p, repository, "pull_request", "head", "repo", "full_name")
 	set(w.t, p, w.commits["base.txtar"], "pull_request", "base", "sha")
 	set(w.t, p, "main", "pull_request", "base", "ref")
@@ -87,7 +91,7 @@ func TestSameRepository(t *testing.T) {
 	w := newWorld(t)
 	push := func(file string) string {
 		sha := w.commit(file, "main", "topic")
-		w.hub.Open(fake.Pull{Number: 3, Head: sha, Base: w.commits["base.txtar"], Repository: "o/r"})
+		w.hub.Open(fake.Pull{Number: 3, Head: sha, Base: w.commits["base.txtar"], Branch: branch, Repository: "o/r"})
 		return sha
 	}
 	slow := push("slow.txtar")
@@ -153,7 +157,7 @@ func TestFork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.hub.Open(fake.Pull{Number: 3, Head: slow, Base: w.commits["base.txtar"], Repository: "ann/r"})
+	w.hub.Open(fake.Pull{Number: 3, Head: slow, Base: w.commits["base.txtar"], Branch: branch, Repository: "ann/r"})
 	w.hub.Say(3, "ann", "please look")
 	w.hub.Holds(w.commits["base.txtar"], "duet.yml", fake.File{Content: string(config)})
 	w.hub.Workflow(7, measuring)
@@ -181,7 +185,7 @@ func TestFork(t *testing.T) {
 		t.Fatalf("no artifact duet-run-1 among %d", len(e.artifacts))
 	}
 	w.hub.Left(fake.Artifact{ID: 5, Run: 201, Name: "duet-run-1", Zip: packed})
-	run := fake.Run{ID: 201, Workflow: 7, Attempt: 1, Event: "pull_request", Head: slow, Branch: "topic", From: "ann/r", Conclusion: "success"}
+	run := fake.Run{ID: 201, Workflow: 7, Attempt: 1, Event: "pull_request", Head: slow, Branch: branch, From: "ann/r", Conclusion: "success"}
 	e = publish(run)
 	w.says(201, slow, "❌ Go regressed", "as honest as the code")
 	if e.outputs["verdict"] != "regressed" || !strings.Contains(e.summaries, "❌ Go regressed") {
@@ -225,6 +229,24 @@ func (r *running) cancel() {
 				r.t.Errorf("interrupting: %v", err)
 			}
 			return
+		}
+	}
+}
+
+// overhear looks at the command lines of all processes while a job runs: the token is in none. SECURITY.md, T6.
+func (r *running) overhear() {
+	for {
+		select {
+		case <-r.ended:
+			return
+		case <-time.After(50 * time.Millisecond):
+		}
+		lines, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is sound
+		for _, path := range lines {
+			if text, err := os.ReadFile(path); err == nil && strings.Contains(string(text), fake.Token) {
+				r.t.Errorf("a command line holds the token: %q", strings.ReplaceAll(string(text), "\x00", " "))
+				return
+			}
 		}
 	}
 }
