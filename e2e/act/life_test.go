@@ -177,8 +177,10 @@ func TestFork(t *testing.T) {
 
 	e := w.run(job{workflow: "fork-measure.yml", path: measuring, event: "pull_request", payload: w.pull("opened", slow, "ann/r"), run: 201})
 	w.checkSteps(e)
-	if calls := w.hub.Calls(); len(calls) > 0 {
-		t.Errorf("the run that measures called the API: %v", calls)
+	for _, c := range w.hub.Calls() { // the gate may ask for the label, and is told or not
+		if c.Method != "GET" || !strings.Contains(c.Path, "/issues/3/labels") {
+			t.Errorf("the run that measures called the API: %v", c)
+		}
 	}
 	packed := e.artifacts["duet-run-1"]
 	if packed == nil {
