@@ -15,7 +15,7 @@ import (
 const module = "github.com/duet-bench/duet"
 
 // arrows is who may import whom inside the module (docs/architecture.md draws it). Edges never import each
-// other; sandbox is the floor below the two that start processes.
+// other; sandbox is the floor below those that start processes.
 var arrows = map[string][]string{
 	"workloads":           {},
 	"internal/strictyaml": {},
@@ -34,7 +34,8 @@ var arrows = map[string][]string{
 	"internal/container":  {"internal/sandbox"},
 	"internal/service":    {"internal/plan", "internal/result", "internal/sandbox"},
 	"internal/load":       {"internal/plan", "internal/result", "internal/workload"},
-	"internal/harness": {"internal/source", "internal/build", "internal/service", "internal/load", "internal/sandbox",
+	"internal/postgres":   {"internal/sandbox"},
+	"internal/harness": {"internal/source", "internal/build", "internal/service", "internal/load", "internal/postgres", "internal/sandbox",
 		"internal/parity", "internal/profdiff", "internal/plan", "internal/result", "internal/workload"},
 	"internal/profdiff":          {"internal/result", "internal/plan"},
 	"internal/github":            {"internal/plan"},
@@ -47,7 +48,7 @@ var arrows = map[string][]string{
 	"internal/selftest": {"internal/harness", "internal/compare", "internal/report", "internal/stats", "internal/selftest/pair",
 		"internal/plan", "internal/result", "internal/workload"},
 	"cmd/duet": {"workloads", "internal/workload", "internal/plan", "internal/result", "internal/compare", "internal/report",
-		"internal/source", "internal/build", "internal/harness", "internal/sandbox", "internal/demo", "internal/parity", "internal/service", "internal/load", "internal/noise",
+		"internal/source", "internal/build", "internal/harness", "internal/sandbox", "internal/demo", "internal/parity", "internal/service", "internal/load", "internal/postgres", "internal/noise",
 		"internal/selftest", "internal/selftest/pair", "internal/github", "internal/container"},
 }
 
@@ -59,6 +60,7 @@ var thirdParty = map[string][]string{
 	"github.com/getkin/kin-openapi":           {"internal/github/fake"},
 	"github.com/goccy/go-yaml":                {"internal/strictyaml", "examples/contract"},
 	"github.com/ianlancetaylor/demangle":      {"internal/profdiff"},
+	"github.com/jackc/pgx/v5":                 {"internal/postgres"},
 	"github.com/olekukonko/tablewriter":       {"internal/report"},
 	"github.com/prometheus/procfs":            {"internal/sandbox", "internal/service"},
 	"github.com/google/go-github/v60":         {"internal/github"},
@@ -68,9 +70,9 @@ var thirdParty = map[string][]string{
 	"github.com/vishvananda/netlink":          {"internal/service"},
 	"github.com/vishvananda/netns":            {"internal/service", "internal/sandbox"},
 	"github.com/theory/jsonpath":              {"internal/parity", "examples/contract"},
-	"golang.org/x/mod":                        {"internal/build"},
+	"golang.org/x/mod":                        {"internal/build", "internal/demo/bundle"},
 	"golang.org/x/perf":                       {"internal/selftest"},
-	"golang.org/x/sys":                        {"internal/sandbox", "internal/service", "internal/load", "internal/harness", "internal/build", "cmd/duet"},
+	"golang.org/x/sys":                        {"internal/sandbox", "internal/service", "internal/load", "internal/harness", "internal/build", "internal/postgres", "cmd/duet"},
 	"golang.org/x/term":                       {"cmd/duet"},
 	"golang.org/x/tools":                      {"internal/demo", "internal/demo/bundle", "internal/demo/gen", "internal/selftest/pair/gen"},
 	"gonum.org/v1/gonum":                      {"internal/stats"},

@@ -100,6 +100,9 @@ func (r record) candidate(service, workload string, m result.Metric) candidate {
 	head := r.figures(variant(service, plan.Head), workload, m)
 	c.row.Head, _ = stats.Median(slices.Collect(maps.Values(head)))
 	why := r.uncompared(service)
+	if stopped := r.run.Stopped[workload]; why == "" && stopped != "" {
+		why = stopped
+	}
 	if why == "" && r.identical[service] {
 		c.row.identical(len(head), m)
 		return c

@@ -41,7 +41,7 @@ func (s *session) build(ctx context.Context, v plan.Variant) error {
 
 // recordBuild keeps what a build cost, and finds out whether both sides start the same thing.
 func (s *session) recordBuild(v plan.Variant, record result.Build) {
-	record.Variant = v
+	record.Variant, record.InputsSHA256 = v, s.inputs(v, record.InputsSHA256)
 	s.run.Builds = build.MarkIdentical(append(s.run.Builds, record))
 	if record.Toolchain != "" {
 		s.run.Machine.Toolchains[string(s.run.Plan.Services[v].Lang)] = record.Toolchain

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/duet-bench/duet/internal/load"
+	"github.com/duet-bench/duet/internal/plan"
 	"github.com/duet-bench/duet/internal/service"
 	"github.com/duet-bench/duet/internal/workload"
 )
@@ -35,12 +36,12 @@ func connect(ctx context.Context, s *service.Service, w workload.Workload, messa
 	})
 }
 
-// stopService ends a service and all it left behind, also after the run was cancelled. What could not be ended would
+// stopService ends a service, all it left behind and its database, also after the run was cancelled. What could not be ended would
 // be measured with every later trial.
-func (s *session) stopService(running *service.Service) {
+func (s *session) stopService(v plan.Variant, running *service.Service) {
 	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
 	defer cancel()
-	if err := running.Stop(ctx); err != nil {
+	if err := errors.Join(running.Stop(ctx), s.takeDatabase(v)); err != nil {
 		s.fatal = errors.Join(s.fatal, err)
 	}
 }

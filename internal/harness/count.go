@@ -171,7 +171,7 @@ func (s *session) countAll(ctx context.Context, step plan.Step) ([]result.Cost, 
 		})
 	}
 	wait.Wait()
-	if err := ctx.Err(); err != nil {
+	if err := s.over(ctx); err != nil {
 		return nil, err
 	}
 	return slices.Concat(costs...), errors.Join(problems...)
@@ -210,7 +210,7 @@ func (s *session) countOne(ctx context.Context, step plan.Step, v plan.Variant, 
 	}
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer cancel()
-	return costs, running.Stop(stopping)
+	return costs, errors.Join(running.Stop(stopping), s.takeDatabase(v))
 }
 
 func spoil(costs []result.Cost, err error) []result.Cost {
@@ -227,6 +227,11 @@ func (s *session) startCounted(ctx context.Context, v plan.Variant, slot int) (*
 	}
 	wanted := s.run.Plan.Services[v]
 	env := s.passEnv(v)
+	given, err := s.giveDatabase(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(env, given)
 	all := maps.Clone(env)
 	maps.Copy(all, wanted.Env)
 	spec := service.Spec{
@@ -236,7 +241,11 @@ func (s *session) startCounted(ctx context.Context, v plan.Variant, slot int) (*
 	if n := len(s.cores.allowed); n > 0 {
 		spec.CPUs = []int{s.cores.allowed[slot%n]}
 	}
-	return service.Start(ctx, spec)
+	started, err := service.Start(ctx, spec)
+	if err != nil {
+		err = errors.Join(err, s.takeDatabase(v))
+	}
+	return started, err
 }
 
 // window serves one workload and keeps what was counted meanwhile. One connection, one request at a time: nothing

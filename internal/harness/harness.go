@@ -71,6 +71,7 @@ func Run(ctx context.Context, p plan.Plan, o Options) (run result.Run, err error
 	}
 	if s != nil {
 		err = errors.Join(err, s.close())
+		s.redact()
 	}
 	return run, err
 }
@@ -94,6 +95,13 @@ func (s *session) walk(ctx context.Context) error {
 			return err
 		}
 		step := s.o.Next(s.run.Plan, s.progress)
+		if step.Kind != plan.StepBuild && step.Kind != plan.StepDone {
+			if did, err := s.openDatabase(ctx); err != nil {
+				return err
+			} else if did {
+				continue
+			}
+		}
 		s.clock.begin(string(step.Kind))
 		var err error
 		switch step.Kind {

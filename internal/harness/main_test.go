@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/duet-bench/duet/internal/sandbox"
 )
@@ -62,6 +65,20 @@ var roles = map[string]http.HandlerFunc{
 		}
 		fmt.Fprint(w, "ok")
 	},
+	// stores counts the rows of its database and adds one; at /spend the database has something to do.
+	"stores": func(w http.ResponseWriter, r *http.Request) {
+		question := "SELECT count(*) FROM log; INSERT INTO log DEFAULT VALUES"
+		if r.URL.Path == "/spend" {
+			question = "SELECT count(*) FROM generate_series(1, 2000000)"
+		}
+		counted, err := askDatabaseOf(question)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintf(w, "rows %s", counted)
+	},
 	// busy works all the time, whether it is asked or not.
 	"busy": func(w http.ResponseWriter, _ *http.Request) {
 		if answered.Add(1) == 1 {
@@ -79,6 +96,28 @@ var (
 	once     sync.Once
 	stale    atomic.Bool
 )
+
+// asking is the one connection of the role "stores".
+var asking struct {
+	sync.Mutex
+	conn *pgconn.PgConn
+}
+
+func askDatabaseOf(question string) (first string, err error) {
+	asking.Lock()
+	defer asking.Unlock()
+	ctx := context.Background()
+	if asking.conn == nil {
+		if asking.conn, err = pgconn.Connect(ctx, os.Getenv("DATABASE_URL")); err != nil {
+			return "", err
+		}
+	}
+	results, err := asking.conn.Exec(ctx, question).ReadAll()
+	if err != nil {
+		return "", err
+	}
+	return string(results[0].Rows[0][0]), nil
+}
 
 func serve(root http.HandlerFunc) {
 	mux := http.NewServeMux()

@@ -29,6 +29,9 @@ func (s *session) parity(ctx context.Context) error {
 	s.o.Progress.Begin("parity")
 	found := &result.ParityResult{Differences: []result.Difference{}}
 	for _, w := range s.run.Plan.Workloads {
+		if s.stopped(w.Name) {
+			continue
+		}
 		first, err := s.transcripts(ctx, w)
 		if err != nil {
 			return err

@@ -47,6 +47,7 @@ type session struct {
 
 	pass     instructions
 	hardware hardware
+	database database
 }
 
 // newSession makes the temporary folder and exports both trees, before any of their code runs.
@@ -94,6 +95,9 @@ func (s *session) prepare(ctx context.Context) error {
 		}
 		s.boxes[variant] = box
 		s.run.Machine.Isolation = levelIn(s.o.Around, box.Level())
+	}
+	if err := s.findDatabase(ctx); err != nil {
+		return err
 	}
 	s.arrangeTurns()
 	s.run.Machine.ServiceCPU, s.run.Machine.ClientCPU = cpuListText(s.cores.service), cpuListText(s.cores.client)
@@ -173,6 +177,12 @@ func (s *session) arrangeTurns() {
 	if !s.needNamespaces() {
 		return
 	}
+	if s.databaseByTCP() {
+		s.together = false
+		s.run.Machine.Turns = "one at a time"
+		s.warnf("services on fixed ports take turns, one alive at a time: their database is reached over TCP, and that does not reach into network namespaces of their own (resources.postgres: connect: socket does)")
+		return
+	}
 	fixed := map[string]bool{} // at either side: both are measured alike
 	for _, variant := range s.variants() {
 		fixed[variant.Service] = fixed[variant.Service] || s.run.Plan.Services[variant].Port != 0
@@ -213,6 +223,7 @@ func (s *session) close() error {
 	for _, box := range append(slices.Collect(maps.Values(s.boxes)), s.buildBoxes...) {
 		problems = append(problems, box.Close())
 	}
+	problems = append(problems, s.closeDatabase())
 	if s.shop != nil {
 		problems = append(problems, s.shop.Close())
 	}
@@ -271,17 +282,20 @@ func servicesOf(p plan.Plan, side plan.Side) []plan.Service {
 // live are the variants that are measured.
 func (s *session) live() []plan.Variant { return s.run.Plan.Live(s.progress) }
 
-// over is why a run cannot go on: it was cancelled, or what it measures could not be trusted.
+// over is why a run cannot go on: it was cancelled, its database is gone, or what it measures could not be trusted.
 func (s *session) over(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if s.fatal == nil {
+		s.fatal = s.databaseEnded()
 	}
 	return s.fatal
 }
 
 // start starts one variant of a workload, alone on the services' core unless the workload wants all of them. Its
-// binary must still be the one that was built, and its home and temporary folder are new: nothing passes from trial
-// to trial.
+// binary must still be the one that was built, and its home, its temporary folder and its database are new: nothing
+// passes from trial to trial.
 func (s *session) start(ctx context.Context, v plan.Variant, w workload.Workload) (*service.Service, error) {
 	if err := s.binaries[v].Verify(); err != nil {
 		s.fatal = err
@@ -291,14 +305,24 @@ func (s *session) start(ctx context.Context, v plan.Variant, w workload.Workload
 		s.fatal = err
 		return nil, err
 	}
+	env, err := s.giveDatabase(ctx, v)
+	if err != nil {
+		s.fatal = err
+		return nil, err
+	}
 	spec := service.Spec{
 		Variant: v, Service: s.run.Plan.Services[v], Box: s.boxes[v], Binary: s.binaries[v].Binary,
 		NetNS: s.spaces[v], Env: s.passEnv(v),
 	}
+	maps.Copy(spec.Env, env)
 	if s.pinned(w) {
 		spec.CPUs = s.cores.service
 	}
-	return service.Start(ctx, spec)
+	started, err := service.Start(ctx, spec)
+	if err != nil {
+		s.fatal = errors.Join(s.fatal, s.takeDatabase(v))
+	}
+	return started, err
 }
 
 // pinned says whether a workload's services are held to one core.

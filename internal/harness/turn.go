@@ -255,7 +255,7 @@ func (t *turn) stop(s *session) {
 		if t.trial.Invalid != "" && len(t.tail) == 0 {
 			t.tail = t.service.Tail()
 		}
-		s.stopService(t.service)
+		s.stopService(t.trial.Variant, t.service)
 		t.service = nil
 	}
 }

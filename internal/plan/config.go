@@ -24,11 +24,13 @@ type Config struct {
 	Margins   map[string]float64 // metric → share
 	Budget    time.Duration
 	Measure   Measure
+	Resources Resources
 	Ignore    []string
 	Policy    Policy
 
-	margins map[string]func(format string, args ...any) error // metric → an error at its place
-	lines   map[string]int                                    // workload, as it is named here → its line
+	margins    map[string]func(format string, args ...any) error // metric → an error at its place
+	lines      map[string]int                                    // workload, as it is named here → its line
+	databaseAt func(format string, args ...any) error            // an error at resources.postgres
 }
 
 // Measure is how timing rounds and callgrind rounds are cut to the machine: `duet doctor --noise` says what fits it.
@@ -128,10 +130,14 @@ func parseConfig(file string, document []byte) (Config, error) {
 		strictyaml.Field{Key: "margins", Read: c.readMargins},
 		strictyaml.Field{Key: "budget", Read: strictyaml.Duration(&c.Budget, MinBudget, MaxBudget)},
 		strictyaml.Field{Key: "measure", Read: c.readMeasure},
+		strictyaml.Field{Key: "resources", Read: c.readResources},
 		strictyaml.Field{Key: "ignore", Read: strictyaml.Texts(&c.Ignore, 0, maxList, strictyaml.AtMost(maxPath), isGlob)},
 		strictyaml.Field{Key: "policy", Read: c.readPolicy},
 	)
 	if err != nil {
+		return Config{}, err
+	}
+	if err := c.checkDatabaseVariables(); err != nil {
 		return Config{}, err
 	}
 	if c.Pairs, err = pairs.resolve(c.Services); err != nil {

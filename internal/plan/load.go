@@ -46,7 +46,7 @@ type Flags struct {
 	Workloads []string // measure only these, by name or as duet.yml spells them
 }
 
-// Load decides everything. Each side's services are its own; workloads, pairs, setup, parity.requests, budget
+// Load decides everything. Each side's services and resources are its own; workloads, pairs, setup, parity.requests, budget
 // and measure are head's for both sides; margins, ignore, parity.ignore, policy and pass_env are base's, so that a pull request
 // cannot loosen its own judge. Where base has no duet.yml, head's serves both and the gate is off.
 func Load(in Inputs) (Plan, error) {
@@ -69,6 +69,7 @@ func Load(in Inputs) (Plan, error) {
 	}
 	l.margins()
 	l.services()
+	l.resources()
 	l.changed()
 	if err := l.policy(); err != nil {
 		return Plan{}, err
@@ -315,6 +316,9 @@ func (l *loader) workloads() error {
 		asked[name], asked[w.Name] = true, true
 		if err := workload.CheckCaptures(w, l.plan.Setup); err != nil {
 			return &UsageError{Err: err}
+		}
+		if err := l.checkNeeds(w); err != nil {
+			return err
 		}
 		l.plan.Workloads = append(l.plan.Workloads, w)
 	}

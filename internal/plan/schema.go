@@ -32,9 +32,10 @@ func ConfigSchema() []byte {
 				"propertyNames":        object{"pattern": metricName.String()},
 				"additionalProperties": object{"type": "string", "pattern": strictyaml.PercentPattern},
 			}, "The smallest change worth a reader's time, by metric, such as p50: 2%. Base's count."),
-			"budget":  about(durationSchema(), "Measuring time over all workloads, without builds and confirmation: 1s to 6h. Default 2m."),
-			"measure": about(measureSchema(), "How the measuring is cut to the machine: duet doctor --noise says what fits it. Head's count."),
-			"ignore":  about(textList(0, object{"minLength": 1, "maxLength": maxPath, "pattern": "^[^/]"}), "Changes to these files alone are not measured. Base's count. Default [\"**/*.md\"]."),
+			"budget":    about(durationSchema(), "Measuring time over all workloads, without builds and confirmation: 1s to 6h. Default 2m."),
+			"measure":   about(measureSchema(), "How the measuring is cut to the machine: duet doctor --noise says what fits it. Head's count."),
+			"resources": about(resourcesSchema(), "What services need beside them: each side's own, for every one of its services."),
+			"ignore":    about(textList(0, object{"minLength": 1, "maxLength": maxPath, "pattern": "^[^/]"}), "Changes to these files alone are not measured. Base's count. Default [\"**/*.md\"]."),
 			"policy": about(closed(object{
 				"gate":              about(object{"enum": Gates()}, "What makes the exit status 1. Default never."),
 				"isolation":         about(object{"enum": Isolations()}, "What confines the code under test: container takes an image and a docker engine. Default basic."),

@@ -57,7 +57,7 @@ func Parse(file string, document []byte) (Workload, error) {
 		return Workload{}, err
 	}
 	w := Workload{
-		Version: 1, Cores: CoresOne, Connections: defaultConnections,
+		Version: 1, Connections: defaultConnections,
 		Rate: Rate{Share: defaultShare}, Arrivals: ArrivalsConstant, WarmUp: defaultWarmUp, MaxErrors: defaultMaxErrors,
 	}
 	err = root.Map(
@@ -65,6 +65,7 @@ func Parse(file string, document []byte) (Workload, error) {
 		strictyaml.Field{Key: "version", Read: strictyaml.Int(&w.Version, 1, 10_000)},
 		strictyaml.Field{Key: "about", Read: strictyaml.Text(&w.About, strictyaml.AtMost(maxText), oneLine)},
 		strictyaml.Field{Key: "cores", Read: strictyaml.Choice(&w.Cores, CoresOne, CoresAll)},
+		strictyaml.Field{Key: "needs", Read: strictyaml.Choice(&w.Needs, NeedsPostgres)},
 		strictyaml.Field{Key: "connections", Read: strictyaml.Int(&w.Connections, 1, maxConnections)},
 		strictyaml.Field{Key: "rate", Read: readRate(&w.Rate)},
 		strictyaml.Field{Key: "arrivals", Read: strictyaml.Choice(&w.Arrivals, ArrivalsConstant, ArrivalsPoisson)},
@@ -75,6 +76,12 @@ func Parse(file string, document []byte) (Workload, error) {
 	)
 	if err != nil {
 		return Workload{}, err
+	}
+	if w.Cores == "" {
+		w.Cores = CoresOne
+		if w.Needs == NeedsPostgres { // the database has to run somewhere too
+			w.Cores = CoresAll
+		}
 	}
 	return w, nil
 }

@@ -24,7 +24,8 @@ func Schema() []byte {
 			"name":        described(nameSchema(), "What reports and duet.yml call it."),
 			"version":     described(intSchema(1, 10_000), "Raised whenever the requests change: series do not cross it. Default 1."),
 			"about":       described(object{"type": "string", "minLength": 1, "maxLength": maxText, "pattern": `^[^\n\t]*$`}, "One sentence: what it stresses."),
-			"cores":       described(object{"enum": []any{1, "1", "all"}}, "1 (default): the service is pinned to a core of its own; all: unpinned, for parallel work and databases."),
+			"cores":       described(object{"enum": []any{1, "1", "all"}}, "1 (default): the service is pinned to a core of its own; all (default with needs): unpinned, for parallel work and databases."),
+			"needs":       described(object{"enum": []any{NeedsPostgres}}, "What every service must have for it (resources in duet.yml); where that cannot be had it is not measured."),
 			"connections": described(intSchema(1, maxConnections), "Keep-alive connections a variant. Default 8."),
 			"rate": described(object{"type": "string", "anyOf": []any{
 				object{"pattern": perSecond.String()}, object{"pattern": strictyaml.PercentPattern},

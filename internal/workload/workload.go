@@ -10,6 +10,7 @@ type Workload struct {
 	Version     int       `json:"version"`         // raised whenever the requests change: series do not cross it
 	About       string    `json:"about,omitempty"` // one sentence: what it stresses
 	Cores       string    `json:"cores,omitempty"` // CoresOne (default) or CoresAll
+	Needs       string    `json:"needs,omitempty"` // NeedsPostgres, or nothing
 	Connections int       `json:"connections"`     // keep-alive connections a variant, 1 to 4096
 	Rate        Rate      `json:"rate"`
 	Arrivals    string    `json:"arrivals,omitempty"` // ArrivalsConstant (default) or ArrivalsPoisson
@@ -25,6 +26,9 @@ const (
 	CoresOne = "1"   // the service is pinned to a core of its own
 	CoresAll = "all" // unpinned: for parallel work and for services with a database
 )
+
+// NeedsPostgres is a workload that no service can answer without a database: where none can be had it is not measured.
+const NeedsPostgres = "postgres"
 
 // How the requests of the open-loop stage follow each other.
 const (

@@ -98,10 +98,11 @@ func TestParseErrors(t *testing.T) {
 		{"", "w.yaml:1:1: the file is empty"},
 		{"- a", "w.yaml:1:1: the file: expected a map, got a list"},
 		{"name: X" + tail, `w.yaml:1:7: name "X": expected 1 to 40 of a-z, 0-9 and -, starting with a letter or digit`},
-		{"nmae: x" + tail, `w.yaml:1:1: unexpected key "nmae": expected one of name, version, about, cores, connections, rate, arrivals, warm_up, max_errors, setup, requests`},
+		{"nmae: x" + tail, `w.yaml:1:1: unexpected key "nmae": expected one of name, version, about, cores, needs, connections, rate, arrivals, warm_up, max_errors, setup, requests`},
 		{"name: x\nname: y" + tail, `w.yaml:2:1: duplicate key "name": first given in line 1`},
 		{"name: x\n", `w.yaml:1:1: missing key "requests"`},
 		{"name: x\nrequests: []\n", `w.yaml:2:11: requests has 0 items: expected 1 to 50`},
+		{"name: x\nneeds: redis" + tail, `w.yaml:2:8: needs: expected one of postgres, got "redis"`},
 		{"name: x\ncores: 2" + tail, `w.yaml:2:8: cores: expected one of 1, all, got the number 2`},
 		{"name: x\nrate: fast" + tail, `w.yaml:2:7: rate "fast": expected a share of the capacity such as "40%" or requests a second such as 2000/s`},
 		{"name: x\nrate: 0%" + tail, `w.yaml:2:7: rate 0%: expected a percentage from 1% to 100%`},
@@ -298,4 +299,20 @@ func TestExtract(t *testing.T) {
 	if _, err := Extract(Request{Name: "r", Capture: map[string]string{"v": "$.a"}}, 200, nil, []byte("<html>")); err == nil {
 		t.Error("an answer that is not JSON gave a capture")
 	}
+}
+
+// What needs a database is not held to one core, unless it says so.
+func TestNeedsFreesTheCores(t *testing.T) {
+	check := func(keys, needs, cores string) {
+		t.Helper()
+		w, err := Parse("w.yaml", []byte("name: x\n"+keys+"requests: [{path: /}]\n"))
+		if err != nil || w.Needs != needs || w.Cores != cores {
+			t.Errorf("%q: got needs %q, cores %q, %v, want %q, %q", keys, w.Needs, w.Cores, err, needs, cores)
+		}
+	}
+	check("", "", CoresOne)
+	check("cores: all\n", "", CoresAll)
+	check("needs: postgres\n", NeedsPostgres, CoresAll)
+	check("needs: postgres\ncores: 1\n", NeedsPostgres, CoresOne)
+	check("cores: 1\nneeds: postgres\n", NeedsPostgres, CoresOne)
 }
