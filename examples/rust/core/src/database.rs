@@ -1,5 +1,6 @@
 //! Users, products, orders and links in `PostgreSQL`. The Go services ask in the same words.
 
+use std::io::{self, Write};
 use std::time::Duration;
 
 use deadpool_postgres::tokio_postgres::types::ToSql;
@@ -371,16 +372,21 @@ fn prices(order: &Order, rows: &[Row]) -> Result<Vec<i64>, Error> {
 /// Clients learn that the database failed, whoever runs the service learns why.
 impl From<PoolError> for Error {
     fn from(error: PoolError) -> Self {
-        eprintln!("database: {}", causes(&error));
+        report(&error);
         Self::Database
     }
 }
 
 impl From<postgres::Error> for Error {
     fn from(error: postgres::Error) -> Self {
-        eprintln!("database: {}", causes(&error));
+        report(&error);
         Self::Database
     }
+}
+
+fn report(error: &dyn std::error::Error) {
+    // Not eprintln!, which panics where nobody listens.
+    let _ = writeln!(io::stderr(), "database: {}", causes(error));
 }
 
 /// An error and what led to it, in one line.
