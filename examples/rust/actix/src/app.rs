@@ -22,7 +22,9 @@ use crate::ws::ws;
 /// The contract's routes.
 pub fn routes(config: &mut ServiceConfig) {
     config
-        .app_data(web::PayloadConfig::new(settings::BODY_LIMIT))
+        // What is a little too large is heard out: Actix hangs up on what is over its own limit, and a client that is
+        // still sending would not see the answer.
+        .app_data(web::PayloadConfig::new(2 * settings::BODY_LIMIT))
         // Nothing is at a path that is not UTF-8.
         .app_data(web::PathConfig::default().error_handler(|_, _| Refusal(Error::NotFound).into()))
         .service(get("/health", health))
@@ -195,14 +197,17 @@ impl FromRequest for JsonBody {
             if !json {
                 return Err(Refusal(Error::NotJson));
             }
-            body.await.map(Self).map_err(|error| {
-                Refusal(match error.as_error() {
-                    Some(PayloadError::Overflow) => Error::TooLarge,
-                    _ => Error::BadBody,
-                })
-            })
+            match body.await {
+                Ok(body) if body.len() <= settings::BODY_LIMIT => Ok(Self(body)),
+                Err(error) if !is_overflow(&error) => Err(Refusal(Error::BadBody)),
+                _ => Err(Refusal(Error::TooLarge)),
+            }
         })
     }
+}
+
+fn is_overflow(error: &actix_web::Error) -> bool {
+    matches!(error.as_error(), Some(PayloadError::Overflow))
 }
 
 fn is_json(request: &HttpRequest) -> bool {
@@ -273,7 +278,8 @@ mod tests {
             request("GET", "/%FF", ""),
             request("GET", "/links", ""),
             request("HEAD", "/ws", ""),
-            request("POST", "/pipeline", large),
+            request("POST", "/pipeline", large.clone()),
+            request("POST", "/pipeline", large.repeat(2)),
             TestRequest::post().uri("/pipeline").set_payload("{}"),
             request("POST", "/pipeline", "{"),
             request("POST", "/links", "{}"),
@@ -287,6 +293,7 @@ mod tests {
             (404, "not_found"),
             (405, "method_not_allowed"),
             (405, "method_not_allowed"),
+            (413, "too_large"),
             (413, "too_large"),
             (415, "unsupported_media_type"),
             (400, "bad_json"),

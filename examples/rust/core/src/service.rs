@@ -1,5 +1,7 @@
 //! What one process serves, from its start to its end.
 
+use std::future::Future;
+
 use tokio::sync::watch;
 use tokio::time::{self, Instant};
 
@@ -98,9 +100,7 @@ impl Service {
 
     /// Waits until waiting orders are placed and all who stay are gone, to the end of the drain at most.
     pub async fn finish(&self) {
-        let end = self.stopping.borrow().unwrap_or_else(Instant::now);
-        // Who is not done by then has had the time.
-        let _ = time::timeout_at(end, async {
+        self.within_drain(async {
             #[cfg(feature = "full")]
             if let Some(shop) = &self.shop {
                 shop.finish().await;
@@ -108,6 +108,17 @@ impl Service {
             self.stopping.closed().await;
         })
         .await;
+    }
+
+    /// Waits until all who stay are gone, to the end of the drain at most.
+    pub async fn empty(&self) {
+        self.within_drain(self.stopping.closed()).await;
+    }
+
+    async fn within_drain(&self, done: impl Future<Output = ()>) {
+        let end = self.stopping.borrow().unwrap_or_else(Instant::now);
+        // Who is not done by then has had the time.
+        let _ = time::timeout_at(end, done).await;
     }
 }
 

@@ -7,6 +7,7 @@ use duet_core::{
     Batch, Computed, Error, Health, History, Link, Placed, Receipt, Service, User, Users, settings,
 };
 use rocket::data::{self, Data, FromData, ToByteUnit};
+use rocket::fairing::AdHoc;
 use rocket::http::uri::Origin;
 use rocket::http::{Header, Method, Status};
 use rocket::request::Request;
@@ -15,7 +16,7 @@ use rocket::response::{self, Responder, Response};
 use rocket::route::{Handler, Outcome, Route};
 use rocket::serde::json::Json;
 use rocket::shield::Shield;
-use rocket::{Build, Config, Rocket, State, catch, catchers, get, post, routes};
+use rocket::{Build, Config, Rocket, State, catch, catchers, get, post, routes, uri};
 
 use crate::ws::ws;
 
@@ -38,6 +39,14 @@ pub fn app(config: Config, service: Arc<Service>) -> Rocket<Build> {
     rocket::custom(config)
         // No headers that the contract does not have.
         .attach(Shield::new())
+        // To Rocket's router a slash at the end is nothing; in the contract nothing is there.
+        .attach(AdHoc::on_request("slashes", |request, _| {
+            Box::pin(async move {
+                if request.uri().path().ends_with('/') {
+                    request.set_uri(uri!("/nothing/is/here"));
+                }
+            })
+        }))
         .manage(service)
         .mount("/", other_methods(&routes))
         .mount("/", routes)
@@ -293,6 +302,8 @@ mod tests {
         let post = |path, body: &[u8]| client.post(path).header(ContentType::JSON).body(body);
         for (request, status, code) in [
             (client.get("/a/b/c"), 404, "not_found"),
+            (client.post("/"), 404, "not_found"),
+            (client.get("/health/"), 404, "not_found"),
             (client.get("/000000"), 404, "not_found"),
             (client.get("/%FF"), 404, "not_found"),
             (client.get("/links"), 405, "method_not_allowed"),

@@ -49,7 +49,13 @@ async fn serve(addr: SocketAddr, service: Arc<Service>) -> Result<(), Box<dyn Er
     });
     let stopping = AdHoc::on_shutdown("stopping", {
         let service = service.clone();
-        |_| Box::pin(async move { service.stop() })
+        |_| {
+            Box::pin(async move {
+                service.stop();
+                // Rocket waits out the whole drain where it finds a socket open after this.
+                service.empty().await;
+            })
+        }
     });
     let ended = app::app(config(addr), service.clone())
         .attach(listening)
