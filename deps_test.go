@@ -65,7 +65,7 @@ var thirdParty = map[string][]string{
 	"github.com/vishvananda/netlink":          {"internal/service"},
 	"github.com/vishvananda/netns":            {"internal/service", "internal/sandbox"},
 	"github.com/theory/jsonpath":              {"internal/parity", "examples/contract"},
-	"golang.org/x/mod":                        {"internal/build"},
+	"golang.org/x/mod":                        {"internal/build", "internal/demo/bundle"},
 	"golang.org/x/perf":                       {"internal/selftest"},
 	"golang.org/x/sys":                        {"internal/sandbox", "internal/service", "internal/load", "internal/harness", "internal/build", "cmd/duet"},
 	"golang.org/x/term":                       {"cmd/duet"},

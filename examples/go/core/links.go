@@ -35,8 +35,17 @@ func NewLinks(limit int) *Links {
 
 // Create shortens the URL of the document {"url": "…"}. Each call makes a new link.
 func (l *Links) Create(body []byte) (Link, *Error) {
+	url, err := parseLink(body)
+	if err != nil {
+		return Link{}, err
+	}
+	return l.add(url)
+}
+
+// parseLink reads the document {"url": "…"}.
+func parseLink(body []byte) (url string, _ *Error) {
 	if !utf8.Valid(body) {
-		return Link{}, badJSON()
+		return "", badJSON()
 	}
 	var doc struct {
 		URL string `json:"url"`
@@ -44,21 +53,25 @@ func (l *Links) Create(body []byte) (Link, *Error) {
 	if err := json.Unmarshal(body, &doc); err != nil {
 		var wrongType *json.UnmarshalTypeError
 		if errors.As(err, &wrongType) {
-			return Link{}, invalidURL()
+			return "", invalidURL()
 		}
-		return Link{}, badJSON()
+		return "", badJSON()
 	}
 	if !validURL(doc.URL) {
-		return Link{}, invalidURL()
+		return "", invalidURL()
 	}
+	return doc.URL, nil
+}
+
+func (l *Links) add(url string) (Link, *Error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.byCode) >= l.limit {
 		return Link{}, storeFull()
 	}
 	code := Code(uint64(len(l.byCode)))
-	l.byCode[code] = &entry{url: doc.URL}
-	return Link{Code: code, URL: doc.URL}, nil
+	l.byCode[code] = &entry{url: url}
+	return Link{Code: code, URL: url}, nil
 }
 
 // Follow returns where code leads and counts the hit.

@@ -3,23 +3,30 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"mime"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/duet-bench/duet/examples/go/core"
+	"github.com/duet-bench/duet/examples/go/socket"
 )
 
-// newApp routes the contract. Links live as long as the app.
-func newApp(links *core.Links) http.Handler {
+// newApp routes the contract.
+func newApp(app *core.App) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/health", methods{http.MethodGet: health})
 	mux.Handle("/pipeline", methods{http.MethodPost: pipeline})
-	mux.Handle("/links", methods{http.MethodPost: createLink(links)})
-	mux.Handle("/links/{code}", methods{http.MethodGet: linkStats(links)})
-	mux.Handle("/{code}", methods{http.MethodGet: follow(links)})
+	mux.Handle("/links", methods{http.MethodPost: createLink(app)})
+	mux.Handle("/links/{code}", methods{http.MethodGet: linkStats(app)})
+	mux.Handle("/{code}", methods{http.MethodGet: follow(app)})
+	mux.Handle("/users", methods{http.MethodGet: users(app)})
+	mux.Handle("/users/{id}", methods{http.MethodGet: user(app)})
+	mux.Handle("/users/{id}/orders", methods{http.MethodGet: userOrders(app)})
+	mux.Handle("/orders", methods{http.MethodPost: placeOrder(app)})
+	mux.Handle("/orders/{id}", methods{http.MethodGet: order(app)})
+	mux.Handle("/compute", methods{http.MethodPost: compute})
+	mux.HandleFunc("/ws", echo(app))
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { refuse(w, core.NotFound()) })
 	return mux
 }
@@ -66,14 +73,14 @@ func pipeline(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, batch)
 }
 
-func createLink(links *core.Links) http.HandlerFunc {
+func createLink(app *core.App) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, err := readJSON(w, r)
 		if err != nil {
 			refuse(w, err)
 			return
 		}
-		link, err := links.Create(body)
+		link, err := app.CreateLink(r.Context(), body)
 		if err != nil {
 			refuse(w, err)
 			return
@@ -83,9 +90,9 @@ func createLink(links *core.Links) http.HandlerFunc {
 	}
 }
 
-func linkStats(links *core.Links) http.HandlerFunc {
+func linkStats(app *core.App) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		link, err := links.Stats(r.PathValue("code"))
+		link, err := app.LinkStats(r.Context(), r.PathValue("code"))
 		if err != nil {
 			refuse(w, err)
 			return
@@ -94,9 +101,9 @@ func linkStats(links *core.Links) http.HandlerFunc {
 	}
 }
 
-func follow(links *core.Links) http.HandlerFunc {
+func follow(app *core.App) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		url, err := links.Follow(r.PathValue("code"))
+		url, err := app.Follow(r.Context(), r.PathValue("code"))
 		if err != nil {
 			refuse(w, err)
 			return
@@ -107,27 +114,113 @@ func follow(links *core.Links) http.HandlerFunc {
 	}
 }
 
+func users(app *core.App) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		query := r.URL.Query()
+		page, err := app.Users(r.Context(), query["after"], query["limit"])
+		if err != nil {
+			refuse(w, err)
+			return
+		}
+		reply(w, http.StatusOK, page)
+	}
+}
+
+func user(app *core.App) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		user, err := app.User(r.Context(), r.PathValue("id"))
+		if err != nil {
+			refuse(w, err)
+			return
+		}
+		reply(w, http.StatusOK, user)
+	}
+}
+
+func userOrders(app *core.App) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		orders, err := app.UserOrders(r.Context(), r.PathValue("id"))
+		if err != nil {
+			refuse(w, err)
+			return
+		}
+		reply(w, http.StatusOK, orders)
+	}
+}
+
+func order(app *core.App) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		order, err := app.Order(r.Context(), r.PathValue("id"))
+		if err != nil {
+			refuse(w, err)
+			return
+		}
+		reply(w, http.StatusOK, order)
+	}
+}
+
+func placeOrder(app *core.App) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		body, err := readJSON(w, r)
+		if err != nil {
+			refuse(w, err)
+			return
+		}
+		placed, err := app.PlaceOrder(r.Context(), body)
+		if err != nil {
+			refuse(w, err)
+			return
+		}
+		w.Header().Set("Location", "/orders/"+strconv.FormatInt(placed.ID, 10))
+		reply(w, http.StatusCreated, placed)
+	}
+}
+
+func compute(w http.ResponseWriter, r *http.Request) {
+	body, err := readJSON(w, r)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	computed, err := core.Compute(body)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	reply(w, http.StatusOK, computed)
+}
+
+func echo(app *core.App) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet { // a WebSocket has no HEAD, so this is no methods
+			refuse(w, core.MethodNotAllowedAt(r.URL.Path))
+			return
+		}
+		if err := socket.Echo(w, r, app); err != nil {
+			refuse(w, err)
+		}
+	}
+}
+
 // readJSON reads a body of at most core.BodyLimit bytes that calls itself application/json.
 func readJSON(w http.ResponseWriter, r *http.Request) ([]byte, *core.Error) {
-	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
+	if !core.IsJSON(r.Header.Get("Content-Type")) {
 		return nil, core.NotJSON()
 	}
 	var buf bytes.Buffer
 	if n := r.ContentLength; 0 < n && n <= core.BodyLimit {
 		buf.Grow(int(n) + bytes.MinRead)
 	}
-	_, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, core.BodyLimit))
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		return nil, core.TooLarge()
-	case err != nil:
-		return nil, core.BadBody()
+	if _, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, core.BodyLimit)); err != nil {
+		return nil, core.BodyError(err)
 	}
 	return buf.Bytes(), nil
 }
 
 func refuse(w http.ResponseWriter, err *core.Error) {
+	for name, value := range err.Header {
+		w.Header().Set(name, value)
+	}
 	reply(w, err.Status, core.ErrorBody{Error: err})
 }
 

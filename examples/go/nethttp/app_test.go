@@ -22,7 +22,7 @@ func ask(app http.Handler, method, path, body string) *httptest.ResponseRecorder
 }
 
 func TestLinkLivesAndIsCounted(t *testing.T) {
-	app := newApp(core.NewLinks(10))
+	app := newApp(core.InMemory(core.NewLinks(10)))
 	made := ask(app, "POST", "/links", `{"url":"https://example.org/"}`)
 	path := made.Header().Get("Location")
 	if made.Code != http.StatusCreated || path != "/"+core.Code(0) {
@@ -39,7 +39,7 @@ func TestLinkLivesAndIsCounted(t *testing.T) {
 }
 
 func TestRefusalsHaveOneShape(t *testing.T) {
-	app := newApp(core.NewLinks(10))
+	app := newApp(core.InMemory(core.NewLinks(10)))
 	for _, tt := range []struct {
 		method, path, body string
 		status             int
@@ -52,6 +52,12 @@ func TestRefusalsHaveOneShape(t *testing.T) {
 		{"POST", "/pipeline", strings.Repeat(" ", core.BodyLimit+1), 413, "too_large", ""},
 		{"POST", "/pipeline", "{", 400, "bad_json", ""},
 		{"POST", "/links", "{}", 422, "invalid_url", ""},
+		{"POST", "/compute", "{}", 422, "invalid_compute", ""},
+		{"GET", "/orders", "", 405, "method_not_allowed", "POST"},
+		{"HEAD", "/ws", "", 405, "method_not_allowed", "GET"},
+		{"GET", "/ws", "", 426, "upgrade_required", ""},
+		{"GET", "/users/1", "", 503, "no_database", ""},
+		{"POST", "/orders", "{}", 503, "no_database", ""},
 	} {
 		w := ask(app, tt.method, tt.path, tt.body)
 		var body core.ErrorBody
@@ -72,7 +78,7 @@ func TestServesUntilToldToStop(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- serve(ctx, l) }()
+	go func() { done <- serve(ctx, l, core.InMemory(core.NewLinks(10))) }()
 	resp, err := http.Get("http://" + l.Addr().String() + "/health")
 	if err != nil {
 		t.Fatal(err)
@@ -88,12 +94,5 @@ func TestServesUntilToldToStop(t *testing.T) {
 	}
 	if _, err := net.Dial("tcp", l.Addr().String()); err == nil {
 		t.Error("still listening")
-	}
-}
-
-func TestRunNamesTheAddress(t *testing.T) {
-	err := run(t.Context(), func(string) string { return "nowhere:x" })
-	if err == nil || !strings.HasPrefix(err.Error(), "listening: ") {
-		t.Errorf("got %v", err)
 	}
 }
