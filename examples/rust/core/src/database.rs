@@ -391,9 +391,13 @@ fn report(error: &dyn std::error::Error) {
 
 /// An error and what led to it, in one line.
 fn causes(error: &dyn std::error::Error) -> String {
-    let chain = std::iter::successors(Some(error), |error| error.source());
-    chain
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
+    let mut text = error.to_string();
+    for cause in std::iter::successors(error.source(), |error| error.source()) {
+        let cause = cause.to_string();
+        // The pool's own errors end with their cause already.
+        if !text.ends_with(&cause) {
+            text = text + ": " + &cause;
+        }
+    }
+    text
 }
