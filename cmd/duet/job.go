@@ -30,6 +30,7 @@ type job struct {
 	budget           time.Duration
 	seed             string
 	only             []string
+	services         []string
 	failOn           string
 	out              string
 	isolation        isolation
@@ -47,6 +48,7 @@ func (j *job) flags(c *cobra.Command) {
 	f.StringVar(&j.config, "config", "duet.yml", "configuration, relative to the repository")
 	f.DurationVar(&j.budget, "budget", 0, "measuring time over all workloads, without builds and confirmation (default: duet.yml's, else 2m)")
 	f.StringVar(&j.seed, "seed", "", "seed of the order and of the requests (default: from head's sha and the attempt)")
+	f.StringSliceVar(&j.services, "services", nil, "measure only these services, by name or as lang/name: go/gin,rust/axum")
 	f.StringSliceVar(&j.only, "workload", nil, "measure only this workload (may be repeated)")
 }
 
@@ -204,7 +206,7 @@ func (j *job) planFlags(w world) (flags plan.Flags, attempt int, err error) {
 			return flags, 0, plan.Usagef("", "GITHUB_RUN_ATTEMPT %q: expected a whole number from 1", text)
 		}
 	}
-	flags = plan.Flags{Budget: j.budget, Attempt: attempt, FailOn: plan.Gate(j.failOn), Isolation: j.isolation.level, Workloads: j.only}
+	flags = plan.Flags{Budget: j.budget, Attempt: attempt, FailOn: plan.Gate(j.failOn), Isolation: j.isolation.level, Workloads: j.only, Services: j.services}
 	if j.seed != "" {
 		seed, err := strconv.ParseUint(j.seed, 10, 64)
 		if err != nil {

@@ -44,6 +44,7 @@ type Flags struct {
 	FailOn    Gate     // may only tighten base's gate
 	Isolation string   // may only tighten base's isolation
 	Workloads []string // measure only these, by name or as duet.yml spells them
+	Services  []string // measure only these, by name or as lang/name
 }
 
 // Load decides everything. Each side's services and resources are its own; workloads, pairs, setup, parity.requests, budget
@@ -54,6 +55,9 @@ func Load(in Inputs) (Plan, error) {
 		return Plan{}, Usagef("`duet init` writes one", "no duet.yml at head")
 	}
 	if err := in.HeadConfig.checkMargins(in.MetricNames); err != nil {
+		return Plan{}, err
+	}
+	if err := in.chooseServices(); err != nil {
 		return Plan{}, err
 	}
 	l := loader{Inputs: in, judge: in.HeadConfig}
@@ -83,6 +87,48 @@ func Load(in Inputs) (Plan, error) {
 	}
 	l.plan.fit(in.HeadConfig.Measure)
 	return l.plan, nil
+}
+
+// chooseServices leaves of both configurations the services that the flags ask for, and of the pairs those whose two
+// services stay. Where duet.yml has no pairs, the one Go and the one Rust service that are left are one.
+func (in *Inputs) chooseServices() error {
+	if len(in.Flags.Services) == 0 {
+		return nil
+	}
+	chosen := map[string]bool{}
+	for _, asked := range in.Flags.Services {
+		found := false
+		for _, s := range in.HeadConfig.Services {
+			if asked == s.Name || asked == string(s.Lang)+"/"+s.Name {
+				chosen[s.Name], found = true, true
+			}
+		}
+		if !found {
+			return Usagef("", "--services %q: expected one of %s", asked, strings.Join(spelled(in.HeadConfig.Services), ", "))
+		}
+	}
+	only := func(c Config) *Config {
+		c.Services = slices.DeleteFunc(slices.Clone(c.Services), func(s Service) bool { return !chosen[s.Name] })
+		c.Pairs = slices.DeleteFunc(slices.Clone(c.Pairs), func(p Pair) bool { return !chosen[p.Go] || !chosen[p.Rust] })
+		if c.unpaired {
+			c.Pairs = defaultPairs(c.Services)
+		}
+		return &c
+	}
+	in.HeadConfig = only(*in.HeadConfig)
+	if in.BaseConfig != nil {
+		in.BaseConfig = only(*in.BaseConfig)
+	}
+	return nil
+}
+
+// spelled are services as --services takes them.
+func spelled(services []Service) []string {
+	names := make([]string, len(services))
+	for i, s := range services {
+		names[i] = string(s.Lang) + "/" + s.Name
+	}
+	return names
 }
 
 // NothingChanged says that base and head differ in nothing but ignored files: there is nothing to measure.

@@ -18,9 +18,11 @@ func ConfigSchema() []byte {
 		"type":                 "object",
 		"additionalProperties": false,
 		"required":             []string{"services"},
+		"not":                  object{"required": []string{"pairs", "matrix"}},
 		"properties": object{
 			"services":  about(object{"type": "array", "minItems": 1, "maxItems": maxServices, "items": serviceSchema()}, "The programs under test, as this commit builds and runs them."),
 			"pairs":     about(object{"type": "array", "maxItems": maxPairs, "items": pairSchema()}, "Services that answer one contract. Default: the one Go and the one Rust service."),
+			"matrix":    about(matrixSchema(), "The short form of many pairs: each Go service named with each Rust one, 16 pairs at most. Instead of pairs."),
 			"workloads": about(workloadsSchema(), "Bundled workloads by name, your own by path. Head's count. Default [health]."),
 			"setup":     about(workload.SetupSchema(), "Requests sent to every variant before each workload's own setup, such as a login."),
 			"parity": about(closed(object{
@@ -151,6 +153,13 @@ func workloadsSchema() object {
 	path := localSchema()
 	path["pattern"] = `[/.]`
 	return object{"type": "array", "minItems": 1, "maxItems": maxWorkloads, "uniqueItems": true, "items": object{"anyOf": []any{name, path}}}
+}
+
+func matrixSchema() object {
+	names := func(lang string) object {
+		return about(object{"type": "array", "minItems": 1, "maxItems": maxServices, "uniqueItems": true, "items": object{"type": "string"}}, lang+" services' names.")
+	}
+	return closed(object{"go": names("Go"), "rust": names("Rust")}, "go", "rust")
 }
 
 func pairSchema() object {
