@@ -41,7 +41,7 @@ func Run(run result.Run) Comparisons {
 	c.Worst = worst(c.Rows)
 	differ := r.parity()
 	c.ParityBroke, c.Withheld = differ.broke, differ.unlike
-	c.Gaps = r.gaps(differ)
+	c.Gaps, c.Standings = r.gaps(differ), r.standings(services)
 	c.Warnings = slices.Concat(apart(c.Rows), r.leftOut(services), differ.warnings, r.onlyAtBase())
 	return c
 }

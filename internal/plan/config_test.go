@@ -99,6 +99,15 @@ func TestParseConfigDefaults(t *testing.T) {
 	}
 }
 
+func TestMatrix(t *testing.T) {
+	c := config(t, "services: [{name: gin, lang: go}, {name: chi, lang: go}, {name: axum, lang: rust}, {name: actix, lang: rust}]\n"+
+		"matrix: {go: [gin, chi], rust: [axum, actix]}\n")
+	want := []Pair{{"gin-axum", "gin", "axum"}, {"gin-actix", "gin", "actix"}, {"chi-axum", "chi", "axum"}, {"chi-actix", "chi", "actix"}}
+	if !reflect.DeepEqual(c.Pairs, want) {
+		t.Errorf("pairs: got %v, want %v", c.Pairs, want)
+	}
+}
+
 // documents are judged by the parser and by the published schema. Unless beyond is set, they must agree: beyond
 // are refusals that a JSON Schema cannot express.
 func documents() []struct{ text, err, beyond string } {
@@ -175,6 +184,14 @@ func documents() []struct{ text, err, beyond string } {
 		{text: service("ready: {timeout: 10m}"), err: "1:40: timeout 10m: expected 100ms to 5m", beyond: bounds},
 		{text: service("ready: {timeout: -1s}"), err: `1:40: timeout: expected 100ms to 5m, such as 100ms, got "-1s"`},
 		{text: "services: [{lang: go}, {lang: go}]", err: `1:25: service "go": another service is called so`, beyond: semantic},
+		{text: two + "matrix: {go: [go], rust: [rust]}"},
+		{text: two + "matrix: {go: [go]}", err: `4:10: missing key "rust"`},
+		{text: two + "matrix: {go: [], rust: [rust]}", err: "4:14: go has 0 items: expected 1 to 16"},
+		{text: two + "matrix: {go: [go, go], rust: [rust]}", err: `4:19: go[1] "go": expected each one once`},
+		{text: two + "matrix: {go: [rust], rust: [rust]}", err: `4:10: pair "rust-rust": no go service "rust": expected one of ["go"]`, beyond: semantic},
+		{text: two + "matrix: {go: [a, b, c, d, e], rust: [f, g, h, i]}", err: "4:10: matrix: 5 × 4 services make 20 pairs: expected at most 16", beyond: semantic},
+		{text: two + "pairs: []\nmatrix: {go: [go], rust: [rust]}", err: "5:10: pairs and matrix: expected one of them"},
+		{text: two + "matrix: {go: [go], rust: [rust]}\npairs: []", err: "5:8: pairs and matrix: expected one of them"},
 		{text: two + "pairs: [{go: go}]", err: `4:10: missing key "rust"`},
 		{text: two + "pairs: [{go: rust, rust: go}]", err: `4:10: pair "rust-go": no go service "rust": expected one of ["go"]`, beyond: semantic},
 		{text: "services: [{lang: go}]\n" + "pairs: [{go: go, rust: rust}]", err: "2:10: pair \"go-rust\": no rust service \"rust\": no service has `lang: rust`", beyond: semantic},

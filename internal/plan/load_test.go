@@ -379,3 +379,49 @@ func TestJudgeBy(t *testing.T) {
 		t.Errorf("by nobody: %+v", p)
 	}
 }
+
+// The flag leaves the services it names, their pairs, and nothing of the others.
+func TestServicesFlag(t *testing.T) {
+	const four = "services: [{name: gin, lang: go}, {name: chi, lang: go}, {name: axum, lang: rust}, {name: actix, lang: rust}]\n"
+	const paired = four + "matrix: {go: [gin, chi], rust: [axum, actix]}\n"
+	for _, c := range []struct {
+		text  string
+		asked []string
+		order []string
+		pairs []string
+	}{
+		{paired, nil, []string{"gin", "chi", "axum", "actix"}, []string{"gin-axum", "gin-actix", "chi-axum", "chi-actix"}},
+		{paired, []string{"go/gin", "rust/axum"}, []string{"gin", "axum"}, []string{"gin-axum"}},
+		{paired, []string{"axum", "chi", "actix"}, []string{"chi", "axum", "actix"}, []string{"chi-axum", "chi-actix"}},
+		{paired, []string{"gin", "go/gin"}, []string{"gin"}, nil},
+		{four, []string{"go/chi", "actix"}, []string{"chi", "actix"}, []string{"chi-actix"}}, // the default pair of those left
+		{four + "pairs: [{go: gin, rust: axum}]\n", []string{"chi", "actix"}, []string{"chi", "actix"}, nil},
+	} {
+		in := inputs(t, c.text, c.text)
+		in.Flags.Services = c.asked
+		p := load(t, in)
+		var pairs []string
+		for _, pair := range p.Pairs {
+			pairs = append(pairs, pair.Name)
+		}
+		if !reflect.DeepEqual(p.Order, c.order) || !reflect.DeepEqual(pairs, c.pairs) || len(p.Services) != 2*len(c.order) {
+			t.Errorf("--services %v: got %v %v and %d variants, want %v %v", c.asked, p.Order, pairs, len(p.Services), c.order, c.pairs)
+		}
+		for _, w := range p.Warnings {
+			if strings.Contains(w, "removed at head") || strings.Contains(w, "not in base's") {
+				t.Errorf("--services %v warns: %s", c.asked, w)
+			}
+		}
+		if len(in.HeadConfig.Services) != 4 {
+			t.Error("the configuration was changed")
+		}
+	}
+	for _, asked := range []string{"fiber", "rust/gin", ""} {
+		in := inputs(t, paired, paired)
+		in.Flags.Services = []string{"gin", asked}
+		_, err := Load(in)
+		if want := fmt.Sprintf("--services %q: expected one of go/gin, go/chi, rust/axum, rust/actix", asked); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}

@@ -241,7 +241,7 @@ func measuredFixtures() []fixture {
 		identical.c.Gaps[i].Base, identical.c.Gaps[i].Ratio, identical.c.Gaps[i].CI = 0, 0, compare.Interval{}
 	}
 	return []fixture{regressed, improved, inconclusive, identical, {name: "unchanged", run: newRun(), c: newComparisons()},
-		withoutBase(), singleService(), headOnlyService()}
+		withoutBase(), singleService(), headOnlyService(), manyServices(false), manyServices(true)}
 }
 
 func withoutBase() fixture {
@@ -257,6 +257,56 @@ func withoutBase() fixture {
 		f.c.Gaps[i].Base, f.c.Gaps[i].Ratio, f.c.Gaps[i].CI = 0, 0, compare.Interval{}
 	}
 	f.run.Builds = []result.Build{newBuild(v("go", plan.Head)), newBuild(v("rust", plan.Head))}
+	return f
+}
+
+// manyServices is two pairs of a matrix, one service in both: at head alone, or with a base and one regression.
+func manyServices(based bool) fixture {
+	f := fixture{name: "many-services-head", run: newRun(), c: newComparisons()}
+	services := []string{"fiber", "gin", "axum"}
+	f.run.Plan.Order, f.run.Plan.Services, f.run.Builds, f.run.Trials = services, map[plan.Variant]plan.Service{}, nil, nil
+	f.run.Plan.Pairs = []plan.Pair{{Name: "gin-axum", Go: "gin", Rust: "axum"}, {Name: "fiber-axum", Go: "fiber", Rust: "axum"}}
+	f.c = compare.Comparisons{Services: map[string]compare.ServiceVerdict{}}
+	sides := []plan.Side{plan.Head}
+	if based {
+		f.name, sides, f.c.Verdict = "many-services", []plan.Side{plan.Base, plan.Head}, compare.Regressed
+	} else {
+		f.run.Plan.Base, f.run.Plan.NoBase = nil, "none by wish (--base none)"
+	}
+	for i, service := range services {
+		lang := plan.Go
+		if service == "axum" {
+			lang = plan.Rust
+		}
+		f.c.Services[service] = compare.ServiceVerdict{Lang: lang}
+		rows := unchanged(service)
+		if !based {
+			rows = headRows(rows, "baseline: none (none by wish (--base none))")
+		}
+		f.c.Rows = append(f.c.Rows, rows...)
+		for _, side := range sides {
+			f.run.Plan.Services[v(service, side)] = plan.Service{Name: service, Lang: lang}
+			b := newBuild(v(service, side))
+			b.Settings = map[string]string{"GOAMD64": "v1", "CGO_ENABLED": "0"}
+			if lang == plan.Rust {
+				b.Settings = map[string]string{"codegen-units": "1", "panic": "unwind"}
+			}
+			f.run.Builds = append(f.run.Builds, b)
+		}
+		for _, w := range f.run.Plan.Workloads {
+			s := compare.Standing{Service: service, Workload: w.Name, Metric: "throughput", Best: "fiber", Ratio: 1 - 0.08*float64(i)}
+			s.CI = compare.Interval{s.Ratio - 0.02, s.Ratio + 0.02}
+			if service == "axum" && w.Name == "json-pipeline" {
+				continue // its answers differ
+			}
+			f.c.Standings = append(f.c.Standings, s)
+		}
+	}
+	if based {
+		worst := row("gin", "url-shortener", "p50", 412e-6, 1.071, 0.012, compare.Regressed)
+		judge(&f.c, worst)
+		f.c.Worst = &worst
+	}
 	return f
 }
 

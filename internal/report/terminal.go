@@ -50,7 +50,9 @@ func (t Terminal) Render(r Report) string {
 	if words := r.rest(tables); words != "" {
 		s.sentence(say(plain(words)))
 	}
-	if !slices.ContainsFunc(tables, func(t table) bool { return t.alone }) { // those tables show the gap themselves
+	if len(r.Beside) > 0 {
+		s.beside(r)
+	} else if !slices.ContainsFunc(tables, func(t table) bool { return t.alone }) { // those tables show the gap themselves
 		s.gaps(r)
 	}
 	if builds := r.buildTable(); len(builds.rows) > 0 {
