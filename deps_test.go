@@ -29,6 +29,7 @@ var arrows = map[string][]string{
 	"examples/contract":   {"internal/parity"},
 	"internal/compare":    {"internal/stats", "internal/result", "internal/plan"},
 	"internal/report":     {"internal/compare", "internal/result", "internal/plan"},
+	"internal/claims":     {"internal/compare", "internal/report", "internal/result", "internal/plan"},
 	"internal/sandbox":    {},
 	"internal/source":     {"internal/plan"},
 	"internal/build":      {"internal/plan", "internal/result", "internal/sandbox"},
@@ -50,7 +51,7 @@ var arrows = map[string][]string{
 		"internal/plan", "internal/result", "internal/workload"},
 	"cmd/duet": {"workloads", "internal/workload", "internal/plan", "internal/result", "internal/compare", "internal/report",
 		"internal/source", "internal/build", "internal/harness", "internal/sandbox", "internal/demo", "internal/parity", "internal/service", "internal/load", "internal/postgres", "internal/noise",
-		"internal/selftest", "internal/selftest/pair", "internal/github", "internal/container", "internal/openapi"},
+		"internal/selftest", "internal/selftest/pair", "internal/github", "internal/container", "internal/openapi", "internal/claims"},
 }
 
 // thirdParty is every module that may be imported outside tests, and by whom: each outside thing has one home.
