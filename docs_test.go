@@ -12,6 +12,7 @@ import (
 	"github.com/duet-bench/duet/internal/plan"
 	"github.com/duet-bench/duet/internal/result"
 	"github.com/duet-bench/duet/internal/workload"
+	"github.com/duet-bench/duet/workloads"
 )
 
 func readDoc(t *testing.T, path string) string {
@@ -66,6 +67,13 @@ func TestWorkloadExamples(t *testing.T) {
 func TestOwnConfiguration(t *testing.T) {
 	if _, err := plan.ParseConfig("duet.yml", []byte(readDoc(t, "duet.yml"))); err != nil {
 		t.Fatal(err)
+	}
+	all, err := plan.ParseConfig("examples/duet.yml", []byte(readDoc(t, "examples/duet.yml")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all.Workloads) != len(workloads.Names()) || len(all.Services) != 8 || len(all.Pairs) != 15 {
+		t.Errorf("examples/duet.yml: %d workloads, %d services, %d pairs; want all %d, 8 and 15", len(all.Workloads), len(all.Services), len(all.Pairs), len(workloads.Names()))
 	}
 }
 
