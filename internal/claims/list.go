@@ -65,7 +65,7 @@ func (p Page) cost() []Claim {
 	return []Claim{
 		{Says: "Rust takes less memory: 50–80 MB against Go's 100–320 MB", Asked: "peak RSS under load; the figures make the ratio 1.25 (100 ÷ 80) to 6.4 (320 ÷ 50)",
 			Rows: rows("peak_rss", p.workloads(), Band{1.25, 6.4}), Note: p.memoryNote()},
-		{Says: "Rust's p99 is better: no garbage collector pauses", Asked: "p99 at the same offered rate", Rows: rows("p99", p.workloads(), more())},
+		{Says: "Rust's p99 is better: no garbage collector pauses", Asked: "p99 at the same offered rate; what makes the difference is not asked", Rows: rows("p99", p.workloads(), more())},
 		{Says: "Rust's p99.9 is better: no garbage collector pauses", Asked: "p99.9 at the same offered rate, where there are 20,000 requests", Rows: rows(p999.Name, p.workloads(), more())},
 		{Says: "Rust takes less CPU under load", Asked: "CPU per request", Rows: rows("cpu_per_request", p.workloads(), more())},
 		{Says: "Rust starts faster", Asked: "cold start: from the spawn to the first good answer, files in the page cache", Rows: rows("cold_start", p.firstWorkload(), more())},

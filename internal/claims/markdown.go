@@ -79,7 +79,7 @@ func (c Claim) measured() string {
 	known := slices.DeleteFunc(slices.Clone(c.Rows), func(r Row) bool { return r.Why != "" })
 	switch {
 	case len(known) == 0 && len(c.Rows) > 0:
-		return none + " (" + c.Rows[0].Why + ")"
+		return none + " (" + text(c.Rows[0].Why) + ")"
 	case len(known) == 0:
 		return none
 	case len(c.Rows) == 1:
@@ -153,7 +153,7 @@ func (p Page) each() string {
 			if r.Why != "" {
 				figure = none + " (" + text(r.Why) + ")"
 			}
-			rows = append(rows, []string{r.What, cmp.Or(r.Where, none), r.Band.String(), figure, r.Outcome.String()})
+			rows = append(rows, []string{text(r.What), cmp.Or(text(r.Where), none), r.Band.String(), figure, r.Outcome.String()})
 		}
 		b.WriteString(table([]string{"what", "under", "claimed", "measured", "outcome"}, rows))
 		if c.Note != "" {
@@ -174,9 +174,9 @@ func (p Page) everything() string {
 	few := false
 	for _, w := range p.workloads() {
 		for i, service := range p.Run.Plan.ServiceNames() {
-			row := []string{"", service}
+			row := []string{"", text(service)}
 			if i == 0 {
-				row[0] = w
+				row[0] = text(w)
 			}
 			for _, name := range columns {
 				m := metric(name)
@@ -200,7 +200,7 @@ func (p Page) facts() string {
 	var rows [][]string
 	for _, service := range p.Run.Plan.ServiceNames() {
 		s := p.Run.Plan.Services[plan.Variant{Service: service, Side: plan.Head}]
-		row := []string{service, string(s.Lang)}
+		row := []string{text(service), text(string(s.Lang))}
 		if b := p.build(service); b != nil {
 			row = append(row, quantity(b.CleanSeconds, "s")+" ("+quantity(b.CleanCPU, "s")+")", quantity(b.IncrementalSeconds, "s")+" ("+quantity(b.IncrementalCPU, "s")+")",
 				quantity(float64(b.BinaryBytes), "B"), grouped(b.Dependencies))
