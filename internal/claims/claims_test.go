@@ -347,6 +347,7 @@ func TestCountLines(t *testing.T) {
 		{"a.go", "//go:build !plants && linux\n\npackage a\nvar x int\n", 2},
 		{"a.rs", "//! Doc.\nuse x;\n\nfn f() {}\n#[cfg(test)]\nmod tests {\n    fn t() {}\n}\n", 2},
 		{"a.rs", "#[cfg(test)]\nuse x;\nfn f() {}\n", 3},
+		{"src/plants.rs", "fn f() {}\n", 0},
 		{"Cargo.toml", "[package]\n", 0},
 	} {
 		if got := CountLines(c.file, c.source); got != c.want {

@@ -222,7 +222,7 @@ func (p Page) facts() string {
 	out := "\n## Builds and source\n\nTime by the clock, and in brackets the CPU time of all cores; incremental is after a newline in the main file.\n\n" +
 		table([]string{"service", "language", "clean", "incremental", "binary", "dependencies", "lines of its own", "lines shared", "hello world"}, rows) +
 		"\nLines of code are neither blank nor comments nor tests; shared are those of the language's services together (`core`, `socket`). " +
-		"Files that a plain build leaves out (`//go:build`) do not count; Rust's plants behind features do.\n"
+		"The self-test's plants, which a plain build leaves out, do not count.\n"
 	if p.Extras.Why != "" {
 		out += "\nLines were not counted: " + text(p.Extras.Why) + ".\n"
 	}
