@@ -22,6 +22,7 @@ var arrows = map[string][]string{
 	"internal/workload":   {"internal/strictyaml"},
 	"internal/plan":       {"internal/strictyaml", "internal/workload"},
 	"internal/result":     {"internal/plan", "internal/workload"},
+	"internal/openapi":    {"internal/workload"},
 	"internal/stats":      {},
 	"internal/noise":      {"internal/stats", "internal/result"},
 	"internal/parity":     {},
@@ -49,7 +50,7 @@ var arrows = map[string][]string{
 		"internal/plan", "internal/result", "internal/workload"},
 	"cmd/duet": {"workloads", "internal/workload", "internal/plan", "internal/result", "internal/compare", "internal/report",
 		"internal/source", "internal/build", "internal/harness", "internal/sandbox", "internal/demo", "internal/parity", "internal/service", "internal/load", "internal/postgres", "internal/noise",
-		"internal/selftest", "internal/selftest/pair", "internal/github", "internal/container"},
+		"internal/selftest", "internal/selftest/pair", "internal/github", "internal/container", "internal/openapi"},
 }
 
 // thirdParty is every module that may be imported outside tests, and by whom: each outside thing has one home.
@@ -57,7 +58,8 @@ var thirdParty = map[string][]string{
 	"github.com/HdrHistogram/hdrhistogram-go": {"internal/result", "internal/selftest"},
 	"github.com/bmatcuk/doublestar/v4":        {"internal/plan"},
 	"github.com/BurntSushi/toml":              {"internal/build"},
-	"github.com/getkin/kin-openapi":           {"internal/github/fake"},
+	"github.com/getkin/kin-openapi":           {"internal/github/fake", "internal/openapi"},
+	"github.com/gobwas/ws":                    {"internal/load"},
 	"github.com/goccy/go-yaml":                {"internal/strictyaml", "examples/contract"},
 	"github.com/ianlancetaylor/demangle":      {"internal/profdiff"},
 	"github.com/jackc/pgx/v5":                 {"internal/postgres"},

@@ -11,6 +11,7 @@ import (
 	"github.com/duet-bench/duet/internal/container"
 	"github.com/duet-bench/duet/internal/plan"
 	"github.com/duet-bench/duet/internal/result"
+	"github.com/duet-bench/duet/internal/workload"
 )
 
 func readDoc(t *testing.T, path string) string {
@@ -35,6 +36,29 @@ func TestConfigurationExample(t *testing.T) {
 	}
 	if len(config.Services) != 2 || len(config.Setup) != 1 {
 		t.Errorf("got %d services and %d setup requests, want the example's 2 and 1", len(config.Services), len(config.Setup))
+	}
+}
+
+// So are the two workloads.
+func TestWorkloadExamples(t *testing.T) {
+	_, rest, _ := strings.Cut(readDoc(t, "docs/configuration.md"), "\n## A workload\n")
+	section, _, ok := strings.Cut(rest, "\n## ")
+	blocks := strings.Split(section, "```yaml\n")
+	if !ok || len(blocks) != 3 {
+		t.Fatalf("docs/configuration.md shows %d workloads, want 2", len(blocks)-1)
+	}
+	for _, block := range blocks[1:] {
+		text, _, _ := strings.Cut(block, "```")
+		w, err := workload.Parse("docs/configuration.md", []byte(text))
+		if err == nil {
+			err = workload.CheckCaptures(w, nil)
+		}
+		if err == nil {
+			_, err = workload.Stream(w, 1, workload.Captures{"id": {"1"}, "token": {"x"}}, 100)
+		}
+		if err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -81,7 +81,7 @@ func TestEveryMessageIsWhatItClaims(t *testing.T) {
 			messages = append(messages, more...)
 		}
 		for _, m := range messages {
-			if len(m.Body) > 0 && !json.Valid(m.Body) {
+			if m.Type != workload.TypeBinary && len(m.Body) > 0 && !json.Valid(m.Body) {
 				t.Fatalf("%s, %s: the body is not JSON: %s", w.Name, m.Name, m.Body)
 			}
 		}
@@ -108,6 +108,8 @@ func TestShares(t *testing.T) {
 	check("db-query.yaml", "missing", 0.03)
 	check("order-pipeline.yaml", "order", 0.5)
 	check("order-pipeline.yaml", "refused", 0.05)
+	check("websocket.yaml", "page", 0.1) // README
+	check("websocket.yaml", "blob", 0.05)
 }
 
 // What needs a database is not held to one core, and orders have 1 to 5 items, each number of them.
@@ -129,5 +131,24 @@ func TestDatabaseWorkloads(t *testing.T) {
 	}
 	if len(seen) != 5 || seen[1] == 0 || seen[5] == 0 {
 		t.Errorf("items of an order: %v, want 1 to 5", seen)
+	}
+}
+
+// TestMessageSizes holds the README to what the WebSocket workload sends.
+func TestMessageSizes(t *testing.T) {
+	w := parse(t, "websocket.yaml")
+	opening, err := workload.Opening(w, 1, nil)
+	if err != nil || opening.Path != "/ws" {
+		t.Errorf("opening: got %+v, %v", opening, err)
+	}
+	messages, err := workload.Stream(w, 1, nil, 400)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bounds := map[string][2]int{"line": {70, 120}, "page": {3700, 4500}, "blob": {512, 512}}
+	for _, m := range messages {
+		if n := len(m.Body); n < bounds[m.Name][0] || n > bounds[m.Name][1] {
+			t.Errorf("%s: a message of %d bytes, want %v", m.Name, n, bounds[m.Name])
+		}
 	}
 }

@@ -31,7 +31,7 @@ func TestServices(t *testing.T) {
 	all := services()
 	for _, s := range all {
 		t.Run(s.name, func(t *testing.T) {
-			s.binary = s.built(t, bin)
+			s.built(t, bin)
 			s.passes(t, "no database", vectors, spec, first)
 			s.passes(t, "postgres", vectors, spec, first, database.setting(t))
 			s.passes(t, "links in postgres", vectors, spec, first, database.setting(t), "LINKS=postgres")
@@ -46,6 +46,7 @@ func TestServices(t *testing.T) {
 	t.Run("settings", func(t *testing.T) {
 		for _, s := range all {
 			if s.only == nil {
+				s.built(t, bin)
 				s.refusesSettings(t)
 			}
 		}

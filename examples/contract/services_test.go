@@ -3,6 +3,7 @@ package contract
 import (
 	"bufio"
 	"context"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,8 +18,9 @@ type service struct {
 	name   string
 	dir    string
 	build  func(out string) []string
-	binary string   // below dir, empty where build writes to out; once built, from here
+	made   string   // the binary, below dir; empty where build writes to out
 	only   []string // the vector files that it answers; nil for the whole contract
+	binary string   // once it is built
 }
 
 func services() []*service {
@@ -30,7 +32,7 @@ func services() []*service {
 	}
 	rust := func(name string) *service {
 		return &service{
-			name: "rust/" + name, dir: "../rust", binary: "target/debug/" + name,
+			name: "rust/" + name, dir: "../rust", made: "target/debug/" + name,
 			build: func(string) []string { return []string{"cargo", "build", "--quiet", "--locked", "--bin", name} },
 		}
 	}
@@ -39,9 +41,12 @@ func services() []*service {
 	return []*service{golang("nethttp"), golang("gin"), golang("fiber"), golang("echo"), golang("chi"), axum}
 }
 
-// built builds a service, into dir where it can, and returns its binary.
-func (s *service) built(t *testing.T, dir string) string {
+// built builds a service, once, into dir where it can.
+func (s *service) built(t *testing.T, dir string) {
 	t.Helper()
+	if s.binary != "" {
+		return
+	}
 	out := filepath.Join(dir, filepath.Base(s.name))
 	argv := s.build(out)
 	build := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
@@ -49,10 +54,10 @@ func (s *service) built(t *testing.T, dir string) string {
 	if text, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building %s: %v\n%s", s.name, err, text)
 	}
-	if s.binary != "" {
-		return filepath.Join(s.dir, s.binary)
+	if s.made != "" {
+		out = filepath.Join(s.dir, s.made)
 	}
-	return out
+	s.binary = out
 }
 
 // process is a service that runs.
@@ -60,6 +65,7 @@ type process struct {
 	base  string // http://127.0.0.1:PORT
 	ready time.Duration
 	cmd   *exec.Cmd
+	said  chan []byte // on standard error, after its first line
 	end   context.CancelFunc
 }
 
@@ -79,12 +85,18 @@ func start(t *testing.T, binary string, settings ...string) *process {
 		t.Fatal(err)
 	}
 	t.Cleanup(cancel)
-	line, err := bufio.NewReader(stderr).ReadString('\n')
+	out := bufio.NewReader(stderr)
+	line, err := out.ReadString('\n')
 	_, addr, ok := strings.Cut(strings.TrimSpace(line), "listening on ")
 	if err != nil || !ok {
 		t.Fatalf("starting with %q: got %q, %v", settings, line, err)
 	}
-	return &process{base: "http://" + addr, ready: time.Since(began), cmd: cmd, end: cancel}
+	p := &process{base: "http://" + addr, ready: time.Since(began), cmd: cmd, said: make(chan []byte, 1), end: cancel}
+	go func() {
+		text, _ := io.ReadAll(out) // what it said before it was killed will do
+		p.said <- text
+	}()
+	return p
 }
 
 // stop asks the service to end, as a platform would, and returns at once.
@@ -99,7 +111,8 @@ func (p *process) stop(t *testing.T) {
 func (p *process) ended(t *testing.T) {
 	t.Helper()
 	defer p.end()
+	text := <-p.said
 	if err := p.cmd.Wait(); err != nil {
-		t.Errorf("stopping: %v", err)
+		t.Errorf("stopping: %v\n%s", err, text)
 	}
 }

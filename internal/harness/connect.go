@@ -18,7 +18,7 @@ const stopWithin = 10 * time.Second
 
 // connect opens a workload's connections and hands them to a load generator. It spins only where it has a
 // core that no service is held to.
-func connect(ctx context.Context, s *service.Service, w workload.Workload, messages []workload.Message, spin bool) (*load.Client, error) {
+func connect(ctx context.Context, s *service.Service, w workload.Workload, q questions, spin bool) (*load.Client, error) {
 	conns := make([]net.Conn, 0, w.Connections)
 	for range w.Connections {
 		conn, err := s.Dial(ctx)
@@ -32,7 +32,7 @@ func connect(ctx context.Context, s *service.Service, w workload.Workload, messa
 	}
 	return load.NewClient(load.Options{
 		Conns: conns, Redial: func() (net.Conn, error) { return s.Dial(ctx) },
-		Messages: messages, Host: s.Host(), Timeout: requestTimeout, Spin: spin,
+		Opening: q.opening, Messages: q.messages, Host: s.Host(), Timeout: requestTimeout, Spin: spin,
 	})
 }
 

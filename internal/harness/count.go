@@ -314,7 +314,7 @@ func (s *session) countedClient(ctx context.Context, running *service.Service, w
 	if err != nil {
 		return nil, err
 	}
-	messages, err := workload.Stream(w, s.run.Plan.Seed, captures, streamLength)
+	asked, err := askedOf(w, s.run.Plan.Seed, captures, streamLength)
 	if err != nil {
 		return nil, err
 	}
@@ -324,7 +324,7 @@ func (s *session) countedClient(ctx context.Context, running *service.Service, w
 	}
 	return load.NewClient(load.Options{
 		Conns: []net.Conn{conn}, Redial: func() (net.Conn, error) { return running.Dial(ctx) },
-		Messages: messages, Host: running.Host(), Timeout: countedTimeout,
+		Opening: asked.opening, Messages: asked.messages, Host: running.Host(), Timeout: countedTimeout,
 	})
 }
 

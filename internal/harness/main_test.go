@@ -3,6 +3,8 @@ package harness
 import (
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -12,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/duet-bench/duet/internal/sandbox"
@@ -79,6 +83,14 @@ var roles = map[string]http.HandlerFunc{
 		}
 		fmt.Fprintf(w, "rows %s", counted)
 	},
+	// echoes sends messages back; chatty does too, but makes them longer; mute hangs up instead.
+	"echoes": socketed(func(conn net.Conn, opcode ws.OpCode, payload []byte) error {
+		return wsutil.WriteServerMessage(conn, opcode, payload)
+	}),
+	"chatty": socketed(func(conn net.Conn, opcode ws.OpCode, payload []byte) error {
+		return wsutil.WriteServerMessage(conn, opcode, append(payload, '!'))
+	}),
+	"mute": socketed(func(net.Conn, ws.OpCode, []byte) error { return io.EOF }),
 	// busy works all the time, whether it is asked or not.
 	"busy": func(w http.ResponseWriter, _ *http.Request) {
 		if answered.Add(1) == 1 {
@@ -89,6 +101,24 @@ var roles = map[string]http.HandlerFunc{
 		}
 		fmt.Fprint(w, "ok")
 	},
+}
+
+// socketed serves WebSockets.
+func socketed(reply func(conn net.Conn, opcode ws.OpCode, payload []byte) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		conn, _, _, err := ws.UpgradeHTTP(r, w)
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		for err == nil {
+			var payload []byte
+			var opcode ws.OpCode
+			if payload, opcode, err = wsutil.ReadClientData(conn); err == nil {
+				err = reply(conn, opcode, payload)
+			}
+		}
+	}
 }
 
 var (
