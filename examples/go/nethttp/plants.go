@@ -51,7 +51,7 @@ func costs(r route) cost {
 
 const (
 	// peakRSS is the largest of the service's peaks under Duet's workloads, one core, in bytes.
-	peakRSS = 15_800_000
+	peakRSS = 13_400_000
 	// turn is the instructions of one turn of spin's loop.
 	turn = 5
 	// object is the bytes of a planted allocation.
