@@ -18,9 +18,8 @@ type service struct {
 	name   string
 	dir    string
 	build  func(out string) []string
-	made   string   // the binary, below dir; empty where build writes to out
-	only   []string // the vector files that it answers; nil for the whole contract
-	binary string   // once it is built
+	made   string // the binary, below dir; empty where build writes to out
+	binary string // once it is built
 }
 
 func services() []*service {
@@ -36,9 +35,10 @@ func services() []*service {
 			build: func(string) []string { return []string{"cargo", "build", "--quiet", "--locked", "--bin", name} },
 		}
 	}
-	axum := rust("axum")
-	axum.only = []string{"health.yaml", "links.yaml", "pipeline.yaml"} // without this line, the whole contract
-	return []*service{golang("nethttp"), golang("gin"), golang("fiber"), golang("echo"), golang("chi"), axum}
+	return []*service{
+		golang("nethttp"), golang("gin"), golang("fiber"), golang("echo"), golang("chi"),
+		rust("axum"), rust("actix"), rust("rocket"),
+	}
 }
 
 // built builds a service, once, into dir where it can.

@@ -21,7 +21,7 @@ func main() {
 }
 
 func write(examples string) error {
-	needs, err := bundle.Ask(examples + "/go")
+	needs, err := bundle.Ask(examples)
 	if err != nil {
 		return err
 	}
