@@ -142,12 +142,12 @@ func TestDockerfilePins(t *testing.T) {
 // The README's two commands are the ones that are run: CI runs its test command, and the demo is a subcommand.
 func TestReadmeCommands(t *testing.T) {
 	readme, ci := readDoc(t, "README.md"), readDoc(t, ".ci/run")
-	for _, command := range []string{"go test -p 1 -timeout 30m ./...", "go run ./cmd/duet demo"} {
+	for _, command := range []string{"scripts/test", "go run ./cmd/duet demo"} {
 		if !strings.Contains(readme, "\n    "+command+"\n") {
 			t.Errorf("README.md does not show the command %q on a line of its own", command)
 		}
 	}
-	if !strings.Contains(ci, " go test -p 1 -timeout 30m ./...\n") {
+	if !strings.Contains(ci, "\nscripts/test -race\n") {
 		t.Error(".ci/run does not run the README's test command")
 	}
 }

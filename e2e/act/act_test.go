@@ -330,6 +330,12 @@ func (w *world) look(j job, dir string) (e ended) {
 		}
 		return text
 	}
+	programs, _ := filepath.Glob("/proc/[0-9]*/exe") // the pattern is sound
+	for _, link := range programs {
+		if target, err := os.Readlink(link); err == nil && strings.HasPrefix(target, dir+"/") {
+			w.t.Errorf("%s, run %d: a process is left: %s runs %s", j.workflow, j.run, filepath.Dir(link), target)
+		}
+	}
 	if _, err := os.Stat(filepath.Join(dir, "pwned")); err == nil {
 		w.t.Errorf("%s, run %d: a branch's name was run as a command", j.workflow, j.run)
 	}

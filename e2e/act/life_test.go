@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -212,8 +213,8 @@ func TestFork(t *testing.T) {
 	w.says(205, slow, "cancelled")
 }
 
-// cancel does what the runner does when a run is cancelled: it interrupts the one process of the step, as soon as that has
-// begun to build. That this process is Duet itself is what `exec` in action.yml is for.
+// cancel does what the runner does when a run is cancelled: it interrupts the one process of the step, once that is past
+// git and has begun to build. That this process is Duet itself is what `exec` in action.yml is for.
 func (r *running) cancel() {
 	for {
 		select {
@@ -224,7 +225,7 @@ func (r *running) cancel() {
 		}
 		for _, pid := range childrenOf(r.act.Process.Pid) {
 			words := strings.Split(textOf(pid, "cmdline"), "\x00")
-			if filepath.Base(words[0]) != "duet" || len(words) < 2 || words[1] != "measure" || len(childrenOf(pid)) == 0 {
+			if filepath.Base(words[0]) != "duet" || len(words) < 2 || words[1] != "measure" || !builds(pid, words) {
 				continue
 			}
 			if err := syscall.Kill(pid, syscall.SIGINT); err != nil {
@@ -233,6 +234,18 @@ func (r *running) cancel() {
 			return
 		}
 	}
+}
+
+// builds says whether a process has started something else than git. A child that has yet to become its program still bears
+// its parent's words.
+func builds(pid int, words []string) bool {
+	for _, child := range childrenOf(pid) {
+		program := strings.Split(textOf(child, "cmdline"), "\x00")
+		if program[0] != "" && filepath.Base(program[0]) != "git" && !slices.Equal(program, words) {
+			return true
+		}
+	}
+	return false
 }
 
 // overhear looks at the command lines of all processes while a job runs: the token is in none. SECURITY.md, T6.

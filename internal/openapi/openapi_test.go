@@ -128,17 +128,17 @@ func TestHostileDocumentsAreCheap(t *testing.T) {
 	var wide, deep, many, laughs strings.Builder
 	wide.WriteString(body("S"))
 	wide.WriteString("    S: {type: object, properties: {")
-	for i := range 3000 {
+	for i := range 1000 {
 		fmt.Fprintf(&wide, "p%d: {$ref: '#/components/schemas/S'}, ", i)
 	}
 	wide.WriteString("}}\n")
 	deep.WriteString(body("S0"))
-	for i := range 2000 {
+	for i := range 500 {
 		fmt.Fprintf(&deep, "    S%d: {allOf: [{$ref: '#/components/schemas/S%d'}, {$ref: '#/components/schemas/S%d'}]}\n", i, i+1, i+1)
 	}
-	deep.WriteString("    S2000: {type: string}\n")
+	deep.WriteString("    S500: {type: string}\n")
 	many.WriteString(start + "paths:\n")
-	for i := range 5000 {
+	for i := range 1500 {
 		fmt.Fprintf(&many, "  /p%d: {get: {responses: {'200': {description: x}}}}\n", i)
 	}
 	laughs.WriteString(start + "x-a0: &a0 [x]\n")

@@ -218,6 +218,12 @@ func measuredFixtures() []fixture {
 	regressed.c.Services["rust"] = compare.ServiceVerdict{Lang: plan.Rust, Verdict: compare.Unchanged, Identical: true}
 	regressed.c.Rows = append(only(regressed.c.Rows, "go"), identicalRows(unchanged("rust"))...)
 
+	// In a job of GitHub Actions, of GitHub's test merge, and let through by a maintainer.
+	accepted := fixture{name: "accepted", run: newRun(), c: regressed.c, o: Options{
+		Key: ".github/workflows/duet.yml:duet.yml", Job: Job{ID: 123, Attempt: 2, URL: "https://github.com/o/r/actions/runs/123/attempts/2"},
+		Accepted: Acceptance{By: "ann", Label: "duet-accept"},
+	}}
+	accepted.run.Plan.Head.MergeOf, accepted.run.Plan.Head.SHA = headSHA, "77aa01c4d5e6f708192a3b4c5d6e7f8091a2b3c4"
 	improved := fixture{name: "improved", run: newRun(), c: newComparisons(), o: Options{}}
 	judge(&improved.c, row("rust", "json-pipeline", "throughput", 5655, 1.093, 0.02, compare.Improved))
 
@@ -240,7 +246,7 @@ func measuredFixtures() []fixture {
 	for i := range identical.c.Gaps {
 		identical.c.Gaps[i].Base, identical.c.Gaps[i].Ratio, identical.c.Gaps[i].CI = 0, 0, compare.Interval{}
 	}
-	return []fixture{regressed, improved, inconclusive, identical, {name: "unchanged", run: newRun(), c: newComparisons()},
+	return []fixture{regressed, accepted, improved, inconclusive, identical, {name: "unchanged", run: newRun(), c: newComparisons()},
 		withoutBase(), singleService(), headOnlyService(), manyServices(false), manyServices(true)}
 }
 

@@ -8,11 +8,17 @@ import (
 // App is what every service answers from: links, the database and the queue of orders. A service reads a request, calls
 // one method, and writes what it returned.
 type App struct {
-	links    *Links    // in memory; nil where they live in the database
-	db       *database // nil without one
-	orders   *queue    // nil without a database
+	links    links
+	shop     shop
 	stopping context.Context
 	sockets  sync.WaitGroup
+}
+
+// links is where links live.
+type links interface {
+	add(ctx context.Context, url string) (Link, *Error)
+	follow(ctx context.Context, code string) (url string, err *Error)
+	stats(ctx context.Context, code string) (Link, *Error)
 }
 
 // InMemory is an App without a database. It needs no Close.
@@ -27,18 +33,13 @@ func Open(ctx context.Context, s Settings) (*App, error) {
 	if s.DatabaseURL == "" {
 		return a, nil
 	}
-	var err error
-	if a.db, err = connect(ctx, s.DatabaseURL, s.PoolSize); err != nil {
+	stored, err := a.shop.open(ctx, s)
+	if err != nil {
 		return nil, err
 	}
 	if s.Links == linksInPostgres {
-		a.links = nil
+		a.links = stored
 	}
-	// An order outlives its request, and shutdown: only the drain ends it.
-	life := context.WithoutCancel(ctx)
-	a.orders = newQueue(s.OrderWorkers, s.OrderQueue, func(order NewOrder) (PlacedOrder, *Error) {
-		return a.db.place(life, order)
-	})
 	return a, nil
 }
 
@@ -48,10 +49,7 @@ func (a *App) Close(drain context.Context) {
 	go func() {
 		defer close(closed)
 		a.sockets.Wait()
-		if a.db != nil {
-			a.orders.close()
-			a.db.close()
-		}
+		a.shop.close()
 	}()
 	select {
 	case <-closed:
@@ -69,87 +67,19 @@ func (a *App) Socket(speak func(stopping context.Context)) {
 
 // CreateLink shortens the URL of the document {"url": "…"}.
 func (a *App) CreateLink(ctx context.Context, body []byte) (Link, *Error) {
-	if a.links != nil {
-		return a.links.Create(body)
-	}
 	url, err := parseLink(body)
 	if err != nil {
 		return Link{}, err
 	}
-	return a.db.createLink(ctx, url)
+	return a.links.add(ctx, url)
 }
 
 // Follow returns where code leads and counts the hit.
 func (a *App) Follow(ctx context.Context, code string) (url string, err *Error) {
-	if a.links != nil {
-		return a.links.Follow(code)
-	}
-	return a.db.followLink(ctx, code)
+	return a.links.follow(ctx, code)
 }
 
 // LinkStats returns the link of code.
 func (a *App) LinkStats(ctx context.Context, code string) (Link, *Error) {
-	if a.links != nil {
-		return a.links.Stats(code)
-	}
-	return a.db.linkStats(ctx, code)
-}
-
-// User returns the user of id, as the path spells it.
-func (a *App) User(ctx context.Context, id string) (User, *Error) {
-	n, err := a.lookup(id)
-	if err != nil {
-		return User{}, err
-	}
-	return a.db.user(ctx, n)
-}
-
-// Users returns a page of users. Each parameter comes as all the values that the query gives it.
-func (a *App) Users(ctx context.Context, after, limit []string) (UserPage, *Error) {
-	if a.db == nil {
-		return UserPage{}, noDatabase()
-	}
-	p, err := parsePage(after, limit)
-	if err != nil {
-		return UserPage{}, err
-	}
-	return a.db.users(ctx, p)
-}
-
-// UserOrders returns the user of id with the newest 20 orders.
-func (a *App) UserOrders(ctx context.Context, id string) (UserOrders, *Error) {
-	n, err := a.lookup(id)
-	if err != nil {
-		return UserOrders{}, err
-	}
-	return a.db.userOrders(ctx, n)
-}
-
-// Order returns the order of id.
-func (a *App) Order(ctx context.Context, id string) (Order, *Error) {
-	n, err := a.lookup(id)
-	if err != nil {
-		return Order{}, err
-	}
-	return a.db.order(ctx, n)
-}
-
-// lookup reads an id for a query that needs the database.
-func (a *App) lookup(id string) (int64, *Error) {
-	if a.db == nil {
-		return 0, noDatabase()
-	}
-	return parseID(id)
-}
-
-// PlaceOrder sends an order through the queue and waits for it.
-func (a *App) PlaceOrder(ctx context.Context, body []byte) (PlacedOrder, *Error) {
-	if a.orders == nil {
-		return PlacedOrder{}, noDatabase()
-	}
-	order, err := parseOrder(body)
-	if err != nil {
-		return PlacedOrder{}, err
-	}
-	return a.orders.submit(ctx, order)
+	return a.links.stats(ctx, code)
 }

@@ -1,3 +1,5 @@
+//go:build !lean
+
 package core
 
 import (
@@ -6,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"net/http"
 	"runtime"
 	"unicode/utf8"
 
@@ -106,4 +109,8 @@ func parseComputation(body []byte) (computation, *Error) {
 		return computation{}, invalidCompute("iterations", "expected parts × iterations of at most 20000000")
 	}
 	return computation{seed: uint64(seed), parts: int(parts), iterations: int(iterations)}, nil
+}
+
+func invalidCompute(field, message string) *Error {
+	return &Error{Status: http.StatusUnprocessableEntity, Code: "invalid_compute", Message: message, Field: field}
 }

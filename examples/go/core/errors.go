@@ -76,41 +76,6 @@ func UpgradeRequired() *Error {
 	}
 }
 
-func noDatabase() *Error {
-	return &Error{Status: http.StatusServiceUnavailable, Code: "no_database", Message: "this service was started without a database (DATABASE_URL)"}
-}
-
-func databaseFailed() *Error {
-	return &Error{Status: http.StatusServiceUnavailable, Code: "database", Message: "the database did not answer"}
-}
-
-func busy() *Error {
-	return &Error{
-		Status: http.StatusServiceUnavailable, Code: "busy", Message: "the order queue is full",
-		Header: map[string]string{"Retry-After": "1"},
-	}
-}
-
-func invalidPage(field, message string) *Error {
-	return &Error{Status: http.StatusUnprocessableEntity, Code: "invalid_page", Message: message, Field: field}
-}
-
-func invalidCompute(field, message string) *Error {
-	return &Error{Status: http.StatusUnprocessableEntity, Code: "invalid_compute", Message: message, Field: field}
-}
-
-func invalidOrder(field, message string) *Error {
-	return &Error{Status: http.StatusUnprocessableEntity, Code: "invalid_order", Message: message, Field: field}
-}
-
-func unknownUser() *Error {
-	return &Error{Status: http.StatusUnprocessableEntity, Code: "unknown_user", Message: "no such user", Field: "user_id"}
-}
-
-func unknownProduct(item int) *Error {
-	return &Error{Status: http.StatusUnprocessableEntity, Code: "unknown_product", Message: "no such product", Record: &item, Field: "items.product_id"}
-}
-
 // BodyError is what to answer when reading a body failed.
 func BodyError(err error) *Error {
 	var tooLarge *http.MaxBytesError

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -39,7 +40,7 @@ func (l *Links) Create(body []byte) (Link, *Error) {
 	if err != nil {
 		return Link{}, err
 	}
-	return l.add(url)
+	return l.add(context.Background(), url)
 }
 
 // parseLink reads the document {"url": "…"}.
@@ -63,7 +64,7 @@ func parseLink(body []byte) (url string, _ *Error) {
 	return doc.URL, nil
 }
 
-func (l *Links) add(url string) (Link, *Error) {
+func (l *Links) add(_ context.Context, url string) (Link, *Error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.byCode) >= l.limit {
@@ -92,6 +93,12 @@ func (l *Links) Stats(code string) (Link, *Error) {
 	}
 	return Link{Code: code, URL: e.url, Hits: e.hits.Load()}, nil
 }
+
+func (l *Links) follow(_ context.Context, code string) (url string, err *Error) {
+	return l.Follow(code)
+}
+
+func (l *Links) stats(_ context.Context, code string) (Link, *Error) { return l.Stats(code) }
 
 func (l *Links) lookup(code string) *entry {
 	if !isCode(code) {

@@ -1,3 +1,5 @@
+//go:build !lean
+
 package core
 
 import (
@@ -212,7 +214,7 @@ func price(ctx context.Context, tx pgx.Tx, items []NewItem) (itemRows, error) {
 
 // The links of LINKS=postgres.
 
-func (d *database) createLink(ctx context.Context, url string) (Link, *Error) {
+func (d *database) add(ctx context.Context, url string) (Link, *Error) {
 	var number int64
 	if err := d.pool.QueryRow(ctx, `SELECT nextval(pg_get_serial_sequence('links', 'number'))`).Scan(&number); err != nil {
 		return Link{}, refusal(err)
@@ -222,7 +224,7 @@ func (d *database) createLink(ctx context.Context, url string) (Link, *Error) {
 	return link, refusal(err)
 }
 
-func (d *database) followLink(ctx context.Context, code string) (string, *Error) {
+func (d *database) follow(ctx context.Context, code string) (string, *Error) {
 	if !isCode(code) {
 		return "", NotFound()
 	}
@@ -231,7 +233,7 @@ func (d *database) followLink(ctx context.Context, code string) (string, *Error)
 	return url, refusal(err)
 }
 
-func (d *database) linkStats(ctx context.Context, code string) (Link, *Error) {
+func (d *database) stats(ctx context.Context, code string) (Link, *Error) {
 	if !isCode(code) {
 		return Link{}, NotFound()
 	}

@@ -21,9 +21,13 @@ import (
 //	JSON               encoding/json, owned strings            Rust: serde_json, owned strings
 //	TCP_NODELAY        on (Go's default)                       Rust: set on accept
 //	access log         none                                    Rust: none
-//	database           pgx's pool, statements cached           Rust: deadpool, statements cached
-//	compute            as many goroutines as GOMAXPROCS        Rust: rayon, as many threads as usable cores
+//	idle               connections are kept                    Rust: kept
+//	database           pgx's pool, statements cached,          Rust: deadpool, statements cached,
+//	                   POOL_SIZE connections from the start    the same number
+//	orders             ORDER_WORKERS goroutines                Rust: as many tokio tasks
+//	compute            as many goroutines as GOMAXPROCS        Rust: rayon, a thread a usable core
 //
+// Gin, Echo and chi stand on net/http, Fiber on fasthttp. All encode JSON with encoding/json, each through its framework.
 // The limits below are part of the contract and equal in both languages.
 const (
 	BodyLimit   = 1 << 20         // bytes a request body may have

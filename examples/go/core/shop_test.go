@@ -1,3 +1,5 @@
+//go:build !lean
+
 package core
 
 import (
@@ -6,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestWholeNumbers(t *testing.T) {
@@ -152,5 +155,19 @@ func TestAllow(t *testing.T) {
 		if got := MethodNotAllowedAt(path).Header["Allow"]; got != want {
 			t.Errorf("%s: got %q, want %q", path, got, want)
 		}
+	}
+}
+
+// A database that is not there is tried for connectTime, and its password is in no message.
+func TestConnectGivesUp(t *testing.T) {
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	_, err := connect(ctx, "postgres://duet:hunter2@/db?host="+t.TempDir(), 2)
+	if err == nil || !strings.HasPrefix(err.Error(), "connecting to the database: ") || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("got %v", err)
+	}
+	if took := time.Since(start); took < 300*time.Millisecond {
+		t.Errorf("gave up after %v", took)
 	}
 }

@@ -5,11 +5,9 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/duet-bench/duet/examples/go/core"
-	"github.com/duet-bench/duet/examples/go/socket"
 )
 
 // newApp routes the contract.
@@ -20,13 +18,7 @@ func newApp(app *core.App) http.Handler {
 	mux.Handle("/links", methods{http.MethodPost: createLink(app)})
 	mux.Handle("/links/{code}", methods{http.MethodGet: linkStats(app)})
 	mux.Handle("/{code}", methods{http.MethodGet: follow(app)})
-	mux.Handle("/users", methods{http.MethodGet: users(app)})
-	mux.Handle("/users/{id}", methods{http.MethodGet: user(app)})
-	mux.Handle("/users/{id}/orders", methods{http.MethodGet: userOrders(app)})
-	mux.Handle("/orders", methods{http.MethodPost: placeOrder(app)})
-	mux.Handle("/orders/{id}", methods{http.MethodGet: order(app)})
-	mux.Handle("/compute", methods{http.MethodPost: compute})
-	mux.HandleFunc("/ws", echo(app))
+	full(mux, app)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { refuse(w, core.NotFound()) })
 	return mux
 }
@@ -111,94 +103,6 @@ func follow(app *core.App) http.HandlerFunc {
 		// Not http.Redirect: it adds an HTML body that the contract does not have.
 		w.Header().Set("Location", url)
 		w.WriteHeader(http.StatusFound)
-	}
-}
-
-func users(app *core.App) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		query := r.URL.Query()
-		page, err := app.Users(r.Context(), query["after"], query["limit"])
-		if err != nil {
-			refuse(w, err)
-			return
-		}
-		reply(w, http.StatusOK, page)
-	}
-}
-
-func user(app *core.App) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		user, err := app.User(r.Context(), r.PathValue("id"))
-		if err != nil {
-			refuse(w, err)
-			return
-		}
-		reply(w, http.StatusOK, user)
-	}
-}
-
-func userOrders(app *core.App) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		orders, err := app.UserOrders(r.Context(), r.PathValue("id"))
-		if err != nil {
-			refuse(w, err)
-			return
-		}
-		reply(w, http.StatusOK, orders)
-	}
-}
-
-func order(app *core.App) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		order, err := app.Order(r.Context(), r.PathValue("id"))
-		if err != nil {
-			refuse(w, err)
-			return
-		}
-		reply(w, http.StatusOK, order)
-	}
-}
-
-func placeOrder(app *core.App) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		body, err := readJSON(w, r)
-		if err != nil {
-			refuse(w, err)
-			return
-		}
-		placed, err := app.PlaceOrder(r.Context(), body)
-		if err != nil {
-			refuse(w, err)
-			return
-		}
-		w.Header().Set("Location", "/orders/"+strconv.FormatInt(placed.ID, 10))
-		reply(w, http.StatusCreated, placed)
-	}
-}
-
-func compute(w http.ResponseWriter, r *http.Request) {
-	body, err := readJSON(w, r)
-	if err != nil {
-		refuse(w, err)
-		return
-	}
-	computed, err := core.Compute(body)
-	if err != nil {
-		refuse(w, err)
-		return
-	}
-	reply(w, http.StatusOK, computed)
-}
-
-func echo(app *core.App) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet { // a WebSocket has no HEAD, so this is no methods
-			refuse(w, core.MethodNotAllowedAt(r.URL.Path))
-			return
-		}
-		if err := socket.Echo(w, r, app); err != nil {
-			refuse(w, err)
-		}
 	}
 }
 

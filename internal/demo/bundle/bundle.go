@@ -1,12 +1,14 @@
 // Package bundle puts the bundled pair's sources into a txtar archive, which a binary can embed: go:embed refuses
 // folders with a go.mod of their own.
 //
-// The pair is one Go and one Rust service of examples/ and what they stand on. The Go module is one for services of
-// five frameworks, the Rust workspace one for services of three; the archive has the one service of each, and a go.mod,
-// go.sum and Cargo.lock that name what it needs, so that whoever builds it downloads no other framework.
+// The pair is one Go and one Rust service of examples/ and what they stand on, both as lean builds: without database,
+// computing and WebSocket, which neither the demo nor the self-test asks for. The Go module is one for services of five
+// frameworks, the Rust workspace one for services of three; the archive has the one service of each, and a go.mod, go.sum
+// and Cargo.lock that name what it needs, so that whoever builds it downloads no other framework.
 package bundle
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -26,11 +28,17 @@ func kept(lang string) []string {
 	if lang == "rust" {
 		return []string{"core", "axum"}
 	}
-	return []string{"core", "nethttp", "socket"}
+	return []string{"core", "nethttp"}
 }
 
 // notBundled ends the lines of a Cargo.toml that the pair does without.
 const notBundled = "# not bundled\n"
+
+// The first line of a Go file that is of the full service alone, and of one that stands in its place in a lean one.
+const (
+	fullOnly = "//go:build !lean\n\n"
+	leanOnly = "//go:build lean\n\n"
+)
 
 // Needs is what the pair needs of the modules that its go.mod names, and of the crates that its Cargo.lock names.
 type Needs struct {
@@ -53,7 +61,7 @@ func Ask(dir string) (Needs, error) {
 }
 
 func askGo(dir string) (Needs, error) {
-	args := []string{"list", "-deps", "-test", "-tags", "plants", "-f", "{{with .Module}}{{if not .Main}}{{.Path}}{{end}}{{end}}"}
+	args := []string{"list", "-deps", "-test", "-tags", "plants,lean", "-f", "{{with .Module}}{{if not .Main}}{{.Path}}{{end}}{{end}}"}
 	for _, name := range kept("go") {
 		args = append(args, "./"+name)
 	}
@@ -162,6 +170,7 @@ func Pair(a *txtar.Archive, examples fs.FS, into string, needs Needs, leave func
 			return err
 		}
 	}
+	a.Files = slices.DeleteFunc(a.Files, func(f txtar.File) bool { return isGo(f) && bytes.HasPrefix(f.Data, []byte(fullOnly)) })
 	for i := first; i < len(a.Files); i++ {
 		f := &a.Files[i]
 		var err error
@@ -176,13 +185,19 @@ func Pair(a *txtar.Archive, examples fs.FS, into string, needs Needs, leave func
 			if path.Base(f.Name) == "Cargo.toml" {
 				f.Data = trimManifest(f.Data)
 			}
+			if isGo(*f) {
+				f.Data = bytes.TrimPrefix(f.Data, []byte(leanOnly))
+			}
 		}
 		if err != nil {
 			return fmt.Errorf("bundling %s: %w", f.Name, err)
 		}
 	}
+	a.Files = slices.DeleteFunc(a.Files, func(f txtar.File) bool { return path.Base(f.Name) == "go.sum" && len(f.Data) == 0 })
 	return nil
 }
+
+func isGo(f txtar.File) bool { return path.Ext(f.Name) == ".go" }
 
 // other reports whether a file belongs to a service that is not of the pair.
 func other(name string) bool {

@@ -30,13 +30,6 @@ func (h *Hub) Break(method, pathEnd string, calls int, f Fault) {
 	h.faults = append(h.faults, &fault{method: method, path: pathEnd, left: calls, befall: f})
 }
 
-// Mend ends all faults.
-func (h *Hub) Mend() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.faults = nil
-}
-
 func (h *Hub) due(r *http.Request) Fault {
 	for _, f := range h.faults {
 		if f.left == 0 || f.method != "" && f.method != r.Method || !strings.HasSuffix(r.URL.Path, f.path) {

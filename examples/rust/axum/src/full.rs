@@ -111,3 +111,78 @@ fn is_too_large(error: &axum::Error) -> bool {
     let cause = error.source().and_then(|error| error.downcast_ref());
     matches!(cause, Some(tungstenite::Error::Capacity(_)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+    use axum::extract::Request;
+    use axum::http::header::UPGRADE;
+    use http_body_util::BodyExt;
+    use serde_json::Value;
+    use tower::ServiceExt;
+
+    #[tokio::test]
+    async fn refusals() {
+        let app = crate::app::app(Arc::new(Service::in_memory()));
+        for (method, path, status, code, header) in [
+            ("GET", "/users?limit=0", 503, "no_database", None),
+            ("GET", "/orders/x", 503, "no_database", None),
+            (
+                "POST",
+                "/users",
+                405,
+                "method_not_allowed",
+                Some((ALLOW, "GET,HEAD")),
+            ),
+            (
+                "GET",
+                "/compute",
+                405,
+                "method_not_allowed",
+                Some((ALLOW, "POST")),
+            ),
+            (
+                "DELETE",
+                "/ws",
+                405,
+                "method_not_allowed",
+                Some((ALLOW, "GET")),
+            ),
+            (
+                "GET",
+                "/ws",
+                426,
+                "upgrade_required",
+                Some((UPGRADE, "websocket")),
+            ),
+        ] {
+            let request = Request::builder().method(method).uri(path);
+            let request = request.body(Body::empty()).unwrap();
+            let (parts, body) = app.clone().oneshot(request).await.unwrap().into_parts();
+            assert_eq!(parts.status.as_u16(), status, "{path}");
+            if let Some((name, value)) = header {
+                assert_eq!(parts.headers[name], value);
+            }
+            let body = body.collect().await.unwrap().to_bytes();
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(body["error"]["code"], code);
+        }
+    }
+
+    #[tokio::test]
+    async fn computing() {
+        let app = crate::app::app(Arc::new(Service::in_memory()));
+        let request = Request::post("/compute").header("content-type", "application/json");
+        let request = request
+            .body(Body::from(r#"{"seed":0,"parts":1,"iterations":1}"#))
+            .unwrap();
+        let answer = app.oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(
+            body,
+            r#"{"parts":["e220a8397b1dcdaf"],"total":"e220a8397b1dcdaf"}"#
+        );
+    }
+}

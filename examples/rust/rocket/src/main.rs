@@ -9,11 +9,15 @@ use std::error::Error;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use duet_core::{Service, Settings, settings};
 use rocket::config::{Config, Ident, LogLevel, Shutdown, Sig};
 use rocket::error::ErrorKind;
 use rocket::fairing::AdHoc;
+
+/// Time for idle connections to be closed at shutdown.
+const CLOSING: Duration = Duration::from_millis(50);
 
 // Not #[rocket::main], which counts workers its own way: one a core, whether usable or not.
 #[tokio::main]
@@ -52,8 +56,9 @@ async fn serve(addr: SocketAddr, service: Arc<Service>) -> Result<(), Box<dyn Er
         |_| {
             Box::pin(async move {
                 service.stop();
-                // Rocket waits out the whole drain where it finds a socket open after this.
+                // After this Rocket looks once whether a connection is open, and if so waits out the whole drain.
                 service.empty().await;
+                tokio::time::sleep(CLOSING).await;
             })
         }
     });
