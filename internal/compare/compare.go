@@ -103,6 +103,7 @@ type Comparisons struct {
 	Rows     []Comparison // ordered: services as in the plan, workloads as in the plan, metrics as in the table
 	Gaps     []Gap
 	Worst    *Comparison // the confirmed regression with the largest ln(near end) ÷ ln(1+margin); nil when there is none
+	Why      []Why       // of regressions, in the order of the rows
 	// ParityBroke says that head's answers differ where base's agreed: the gate treats it as a regression.
 	ParityBroke bool
 	// Withheld are the pairs by name whose services do not answer alike, or may not: they have no gaps.

@@ -139,7 +139,7 @@ func (s *session) export(ctx context.Context, side plan.Side) error {
 			s.warnf("../%s is a second checkout, the same at both sides: %.12s", other, exported.SHA)
 		}
 	}
-	return nil
+	return s.survey(side)
 }
 
 // secondCheckout is the folder beside the repository that a service's dir leads into.

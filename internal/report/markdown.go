@@ -56,6 +56,7 @@ func (r Report) sections() []section {
 		{body: paragraphs(r.Summary)},
 		{body: r.tails(), keep: 2},
 		{body: r.movedMarkdown(), keep: 1},
+		{body: r.whyMarkdown(), keep: 2},
 		{body: r.buildMarkdown(), keep: 3},
 	}
 	if r.State != Running {
