@@ -91,7 +91,7 @@ func (r record) why(service, workload string, regressed, rows []Comparison) []Wh
 	work := has(result.Instructions, result.CallgrindInstructions)
 	if !work && !has("allocations") {
 		if same := unmoved(service, workload, rows); same != "" {
-			return []Why{{Service: service, Workload: workload, Words: "time was lost without more work (" + same +
+			return []Why{{Service: service, Workload: workload, Words: "Time was lost without more work (" + same +
 				"), so no function is to blame: waiting, locks, cache or the kernel"}}
 		}
 	}
@@ -155,7 +155,7 @@ func (r record) blame(service, workload string, m profdiff.Measure, pairs []prof
 	}
 	f, ok := profdiff.Blame(pairs, m)
 	if !ok {
-		w.Words = fmt.Sprintf("no function can be named: that takes %d callgrind rounds with symbols at each side, and there are %d", profdiff.LeastPairs, len(pairs))
+		w.Words = fmt.Sprintf("No function can be named: that takes %d callgrind rounds with symbols at each side, and there are %d", profdiff.LeastPairs, len(pairs))
 		return w
 	}
 	w.Base, w.Head, w.Smallest, w.Rounds = f.Base, f.Head, f.Smallest, f.Rounds
@@ -172,11 +172,11 @@ func (r record) blame(service, workload string, m profdiff.Measure, pairs []prof
 	rise := f.Head - f.Base
 	switch {
 	case !f.Own:
-		w.Words = "no function of the service's own is known: its binary has no symbols that say so"
+		w.Words = "No function of the service's own is known: its binary has no symbols that say so"
 	case len(w.Functions) == 0:
-		w.Words = "no function explains it"
+		w.Words = "No function explains it"
 	case rise > 0 && more < rise/2:
-		w.Words = "this explains less than half of it"
+		w.Words = "This explains less than half of it"
 	}
 	return w
 }

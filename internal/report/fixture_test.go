@@ -250,7 +250,7 @@ func measuredFixtures() []fixture {
 func whys() []compare.Why {
 	return []compare.Why{
 		{Service: "go", Workload: "url-shortener", Measure: "instructions", Base: 102_310, Head: 115_655, Smallest: 511.55, Rounds: 7,
-			Words: "this explains less than half of it", Functions: []compare.Blamed{
+			Words: "This explains less than half of it", Functions: []compare.Blamed{
 				{Name: "shortener.(*Store).Lookup", File: "store/store.go", Line: 88, Last: 96, Base: 20_100, Head: 28_240, Delta: 8140,
 					CI: compare.Interval{8010, 8260}, Share: 0.61, Changed: compare.ChangedYes},
 				{Name: "shortener.clean", Was: "shortener.tidy", File: "store/a-folder-of-a-very-long-name/text.go", Line: 12, Base: 900, Head: 3_800, Delta: 2900,
@@ -260,7 +260,7 @@ func whys() []compare.Why {
 			}},
 		{Service: "go", Workload: "url-shortener", Measure: "allocations", Base: 19.4, Head: 21.4, Smallest: 0.097, Rounds: 7, Functions: []compare.Blamed{
 			{Name: "main.audit", New: true, File: "main.go", Line: 51, Last: 52, Head: 2, Delta: 2, CI: compare.Interval{2, 2}, Exact: true, Share: 1, Changed: compare.ChangedYes}}},
-		{Service: "go", Workload: "json-pipeline", Words: "time was lost without more work (instructions (callgrind) unchanged within 0.2 %), so no function is to blame: waiting, locks, cache or the kernel"},
+		{Service: "go", Workload: "json-pipeline", Words: "Time was lost without more work (instructions (callgrind) unchanged within 0.2 %), so no function is to blame: waiting, locks, cache or the kernel"},
 	}
 }
 

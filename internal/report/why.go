@@ -161,9 +161,9 @@ func shortPath(file string) string {
 	return "…" + string([]rune(file)[n-maxPlace+1:])
 }
 
-// amount writes a count: whole from 100 on, three digits below.
+// amount writes a count: whole where it is, or from 100 on; three digits else.
 func amount(v float64) string {
-	if math.Abs(v) >= 100 && math.Abs(v) < 1e15 {
+	if (math.Abs(v) >= 100 || v == math.Trunc(v)) && math.Abs(v) < 1e15 {
 		return count(int64(math.Round(v)))
 	}
 	return figures(v)
