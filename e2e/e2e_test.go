@@ -14,12 +14,14 @@ import (
 	"time"
 
 	"github.com/duet-bench/duet/internal/demo"
+	"github.com/duet-bench/duet/internal/sandbox"
 )
 
 // duet is the command under test, built once.
 var duet string
 
 func TestMain(m *testing.M) {
+	sandbox.Helper() // for those that measure without the command
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "duet-e2e-")
 		if err != nil {

@@ -125,26 +125,10 @@ func (r record) windows(service, workload string) []profdiff.Pair {
 		h, b := head[at], base[at]
 		// Where a run.json had no room for them, functions are missing on purpose.
 		if b != nil && h.Invalid == "" && b.Invalid == "" && len(h.Functions) > 0 && len(b.Functions) > 0 {
-			pairs = append(pairs, profdiff.Pair{Base: r.window(*b), Head: r.window(*h)})
+			pairs = append(pairs, profdiff.Pair{Base: profdiff.WindowOf(*r.run, *b), Head: profdiff.WindowOf(*r.run, *h)})
 		}
 	}
 	return pairs
-}
-
-func (r record) window(c result.Cost) profdiff.Window {
-	w := profdiff.Window{Requests: c.Requests, Instructions: c.Buckets[result.BucketService], Allocations: c.Allocations}
-	for _, f := range c.Functions {
-		w.Charges = append(w.Charges, profdiff.Charge{
-			Name: r.run.Name(f.Function), File: r.run.Name(f.File), Line: f.Line, Caller: r.run.Name(f.Caller), Own: f.Own,
-			Instructions: f.Instructions, Allocations: f.Allocations,
-		})
-	}
-	for _, l := range c.Lines {
-		w.Lines = append(w.Lines, profdiff.LineCharge{
-			File: r.run.Name(l.File), Line: l.Line, Function: r.run.Name(l.Function), Instructions: l.Instructions, Allocations: l.Allocations,
-		})
-	}
-	return w
 }
 
 // blame names the functions that cost more at head, or says why there is none to be named.

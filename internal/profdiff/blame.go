@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 
+	"github.com/duet-bench/duet/internal/result"
 	"github.com/duet-bench/duet/internal/stats"
 )
 
@@ -26,6 +27,23 @@ type Window struct {
 	Allocations  int64
 	Charges      []Charge
 	Lines        []LineCharge
+}
+
+// WindowOf is a window as a run keeps it.
+func WindowOf(run result.Run, c result.Cost) Window {
+	w := Window{Requests: c.Requests, Instructions: c.Buckets[result.BucketService], Allocations: c.Allocations}
+	for _, f := range c.Functions {
+		w.Charges = append(w.Charges, Charge{
+			Name: run.Name(f.Function), File: run.Name(f.File), Line: f.Line, Caller: run.Name(f.Caller), Own: f.Own,
+			Instructions: f.Instructions, Allocations: f.Allocations,
+		})
+	}
+	for _, l := range c.Lines {
+		w.Lines = append(w.Lines, LineCharge{
+			File: run.Name(l.File), Line: l.Line, Function: run.Name(l.Function), Instructions: l.Instructions, Allocations: l.Allocations,
+		})
+	}
+	return w
 }
 
 // Pair is base's and head's window of one round.

@@ -274,6 +274,7 @@ func FuzzCallgrind(f *testing.F) {
 			if split != self {
 				t.Fatalf("%s: buckets sum to %d, functions to %d", lang, split, self)
 			}
+			checkCharges(t, d, lang)
 		}
 	})
 }
