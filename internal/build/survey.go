@@ -23,7 +23,9 @@ type Survey struct {
 	Root    string            // the absolute path at which the tree is built
 	Files   map[string]bool   // source files, relative to the tree, vendored ones left out
 	Modules map[string]string // folders of Go modules by module path
-	Crates  map[string]bool   // names of Rust crates as symbols have them, those that a dependency has too left out
+	// Workspaces are the folders with a Cargo.toml, in the order of their names.
+	Workspaces []string
+	Crates     map[string]bool // names of Rust crates as symbols have them, those that a dependency has too left out
 }
 
 // Survey looks through a side's exported tree before any of its code runs. A manifest that cannot be read names
@@ -86,6 +88,7 @@ func (s *Survey) read(name string, text []byte, elsewhere map[string]bool) {
 		if toml.Unmarshal(text, &m) != nil {
 			return
 		}
+		s.Workspaces = append(s.Workspaces, path.Dir(name))
 		for _, crate := range append(m.Bin, m.Package, m.Lib) {
 			if crate.Name != "" {
 				s.Crates[symbolName(crate.Name)] = true

@@ -42,10 +42,11 @@ func TestSurvey(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Survey{
-		Root:    "/work/tree",
-		Files:   map[string]bool{"repo/cmd/shop/main.go": true, "repo/rust/core/src/lib.rs": true, "other/lib.go": true, "repo/link.go": false},
-		Modules: map[string]string{"example.com/shop": "repo", "example.com/shop/api": "repo/api"},
-		Crates:  map[string]bool{"shop_core": true, "shop_axum": true}, // a dependency is called axum too
+		Root:       "/work/tree",
+		Files:      map[string]bool{"repo/cmd/shop/main.go": true, "repo/rust/core/src/lib.rs": true, "other/lib.go": true, "repo/link.go": false},
+		Modules:    map[string]string{"example.com/shop": "repo", "example.com/shop/api": "repo/api"},
+		Workspaces: []string{"repo/rust", "repo/rust/axum", "repo/rust/core"},
+		Crates:     map[string]bool{"shop_core": true, "shop_axum": true}, // a dependency is called axum too
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

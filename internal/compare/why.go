@@ -28,7 +28,7 @@ type Blamed struct {
 	Name    string   `json:"name"`
 	Was     string   `json:"was,omitempty"`     // its name at base
 	Via     string   `json:"via,omitempty"`     // the new function of its own that most of the change is in
-	Outside bool     `json:"outside,omitempty"` // a package that the service's own code did not call
+	Outside bool     `json:"outside,omitempty"` // a package's own doing: no own code called it or is inlined into it
 	New     bool     `json:"new,omitempty"`     // nothing at base answers to it
 	File    string   `json:"file,omitempty"`
 	Line    int      `json:"line,omitempty"` // the first of the lines that cost more, or about where the function begins
@@ -167,7 +167,7 @@ func (r record) blame(service, workload string, m profdiff.Measure, pairs []prof
 
 func (r record) blamed(m profdiff.Moved, f profdiff.Finding) Blamed {
 	b := Blamed{
-		Name: profdiff.ShortName(m.Name), Was: profdiff.ShortName(m.Was), Via: profdiff.ShortName(m.Via), Outside: !m.Own, New: m.New,
+		Name: profdiff.ShortName(m.Name), Was: profdiff.ShortName(m.Was), Via: profdiff.ShortName(m.Via), Outside: !m.Own && m.Last == 0, New: m.New,
 		File: m.File, Line: m.Line, Last: m.Last, Base: m.Base, Head: m.Head, Delta: m.Delta, Exact: m.Exact, Changed: r.changed(m.File),
 	}
 	if !math.IsNaN(m.Low) && !math.IsNaN(m.High) {

@@ -48,7 +48,7 @@ func (s *session) survey(side plan.Side) error {
 		return fmt.Errorf("looking through the tree: %w", err)
 	}
 	s.pass.sources[side] = profdiff.Source{
-		Root: found.Root, Files: found.Files, Modules: found.Modules, Crates: found.Crates, Strip: repoFolder,
+		Root: found.Root, Files: found.Files, Modules: found.Modules, Workspaces: found.Workspaces, Crates: found.Crates, Strip: repoFolder,
 	}
 	return nil
 }

@@ -82,6 +82,9 @@ const (
 	bar = 0.005
 	// spreads is how many standard deviations of the paired differences it has to move by as well.
 	spreads = 3
+	// mostPairs, mostMoved and mostAligned bound the time that a hostile run.json can take: a run has 9 pairs and moves a
+	// handful of functions of some hundred lines.
+	mostPairs, mostMoved, mostAligned = 32, 50, 1 << 20
 	// LeastPairs is how many dumps a side anything is named on.
 	LeastPairs = 2
 	// alpha makes the intervals 95 % ones: they describe.
@@ -103,12 +106,18 @@ func Blame(pairs []Pair, m Measure) (f Finding, ok bool) {
 	if len(pairs) < LeastPairs {
 		return Finding{}, false
 	}
+	pairs = pairs[:min(len(pairs), mostPairs)]
 	base, head := newSide(pairs, m, func(p Pair) Window { return p.Base }), newSide(pairs, m, func(p Pair) Window { return p.Head })
 	f = Finding{Base: average(base.total), Head: average(head.total), Rounds: len(pairs)}
 	f.Own = slices.ContainsFunc(head.order, func(name string) bool { return head.functions[name].Own })
 	all := match(base, head)
 	least := bar * f.Base
 	f.Smallest = least
+	type candidate struct {
+		*kin
+		d []float64
+	}
+	var moved []candidate
 	for _, g := range all.list() {
 		d := make([]float64, len(pairs))
 		for i := range d {
@@ -118,14 +127,16 @@ func Blame(pairs []Pair, m Measure) (f Finding, ok bool) {
 		if g.own {
 			f.Smallest = math.Max(f.Smallest, spreads*spread)
 		}
-		if change := math.Abs(average(d)); change < least || change < spreads*spread || change == 0 {
-			continue
+		if change := math.Abs(average(d)); change >= least && change >= spreads*spread && change > 0 {
+			moved = append(moved, candidate{g, d})
 		}
-		f.Moved = append(f.Moved, g.moved(d, base, head))
 	}
-	slices.SortStableFunc(f.Moved, func(a, b Moved) int {
-		return cmp.Or(cmp.Compare(math.Abs(b.Delta), math.Abs(a.Delta)), cmp.Compare(a.Name, b.Name))
+	slices.SortStableFunc(moved, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(math.Abs(average(b.d)), math.Abs(average(a.d))), cmp.Compare(a.name, b.name))
 	})
+	for _, c := range moved[:min(len(moved), mostMoved)] {
+		f.Moved = append(f.Moved, c.moved(c.d, base, head))
+	}
 	return f, true
 }
 
@@ -287,12 +298,16 @@ func renames(base, head side) map[string]string {
 		})
 	}
 	onlyBase, onlyHead := alone(base, head), alone(head, base)
-	pair := func(same func(was, is string) bool) {
+	pair := func(key func(s side, name string) string, same func(was, is string) bool) {
+		byKey := map[string][]string{}
+		for _, is := range onlyHead {
+			byKey[key(head, is)] = append(byKey[key(head, is)], is)
+		}
 		for _, was := range onlyBase {
-			if found[was] != "" {
+			if found[was] != "" || key(base, was) == "" {
 				continue
 			}
-			for _, is := range onlyHead {
+			for _, is := range byKey[key(base, was)] {
 				if !taken[is] && same(was, is) {
 					found[was], taken[is] = is, true
 					break
@@ -300,10 +315,10 @@ func renames(base, head side) map[string]string {
 			}
 		}
 	}
-	pair(func(was, is string) bool { return lastName(was) == lastName(is) })
-	pair(func(was, is string) bool {
+	pair(func(_ side, name string) string { return lastName(name) }, func(_, _ string) bool { return true })
+	pair(func(s side, name string) string { return s.functions[name].File }, func(was, is string) bool {
 		b, h := average(base.cost[was]), average(head.cost[is])
-		return base.functions[was].File != "" && base.functions[was].File == head.functions[is].File && b < alike*h && h < alike*b
+		return b < alike*h && h < alike*b
 	})
 	return found
 }
@@ -428,6 +443,9 @@ func (f fileLines) like(file string) []lineCost {
 // Needleman and Wunsch 1970).
 func gains(base, head []lineCost) []float64 {
 	n, m := len(base), len(head)
+	if n*m > mostAligned {
+		return make([]float64, m) // nothing is known of any line
+	}
 	best := make([][]float64, n+1)
 	for i := range best {
 		best[i] = make([]float64, m+1)

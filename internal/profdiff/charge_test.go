@@ -17,8 +17,9 @@ func tree() Source {
 			"repo/go/core/text.go": true, "repo/go/main.go": true, "repo/rust/core/src/text.rs": true, "repo/rust/axum/src/app.rs": true,
 			"repo/a/src/lib.rs": true, "repo/b/src/lib.rs": true, "other/lib.go": true,
 		},
-		Modules: map[string]string{"example.com/shop": "repo/go", "example.com/shop/other": "other"},
-		Crates:  map[string]bool{"shop_core": true},
+		Modules:    map[string]string{"example.com/shop": "repo/go", "example.com/shop/other": "other"},
+		Workspaces: []string{"repo/a", "repo/b", "repo/rust", "repo/rust/axum", "repo/rust/core"},
+		Crates:     map[string]bool{"shop_core": true},
 	}
 }
 
@@ -40,6 +41,7 @@ func TestSourceFile(t *testing.T) {
 	check(plan.Rust, "/work/tree/repo/rust/core/src/text.rs", "rust/core/src/text.rs")
 	check(plan.Rust, "core/src/text.rs", "rust/core/src/text.rs")
 	check(plan.Rust, "src/lib.rs", "") // of two crates
+	check(plan.Rust, "src/text.rs", "rust/core/src/text.rs")
 	check(plan.Rust, "/root/.cargo/registry/src/x/axum-0.8.1/src/app.rs", "")
 	check(plan.Rust, "/rustc/0123/library/core/src/str/mod.rs", "")
 	check(plan.Rust, "/work/tree/repo/../../../etc/passwd", "")
@@ -85,6 +87,7 @@ func TestOutside(t *testing.T) {
 	check(plan.Rust, "<F as axum::handler::Handler<T>>::call", "/app", "axum")
 	check(plan.Rust, "__memcpy_avx_unaligned_erms", "/lib/x86_64-linux-gnu/libc-2.36.so", libc)
 	check(plan.Rust, "round", "/lib/x86_64-linux-gnu/libm.so.6", "libm")
+	check(plan.Rust, "<str>::to_ascii_lowercase", "/app", rustLibrary)
 	check(plan.Rust, "???", "/app", "code without a package")
 }
 

@@ -17,6 +17,8 @@ type Source struct {
 	Files map[string]bool
 	// Modules are the folders, relative to Root, of the Go modules in the tree, by module path.
 	Modules map[string]string
+	// Workspaces are the folders with a Cargo.toml, relative to Root.
+	Workspaces []string
 	// Crates are the names of the tree's own Rust crates, as they stand in symbols.
 	Crates map[string]bool
 	// Strip is cut off the paths of files in the report: the repository's folder below Root.
@@ -37,27 +39,32 @@ func (s Source) file(debug string, lang plan.Lang) (repo string, ok bool) {
 	}
 	switch lang {
 	case plan.Go: // -trimpath writes the module's path instead of its folder
-		best := ""
-		for module := range s.Modules {
-			if strings.HasPrefix(name, module+"/") && len(module) > len(best) {
-				best = module
-			}
+		if module, ok := s.module(path.Dir(name)); ok {
+			return s.shown(path.Join(s.Modules[module], strings.TrimPrefix(name, module+"/")))
 		}
-		if best == "" {
+	case plan.Rust: // relative to the folder of a workspace, which the path does not name
+		if s.Workspaces == nil {
 			return "", false
 		}
-		return s.shown(path.Join(s.Modules[best], strings.TrimPrefix(name, best+"/")))
-	case plan.Rust: // relative to a workspace that the path does not name
-		var found string
-		for file := range s.Files {
-			if strings.HasSuffix(file, "/"+name) {
-				if found != "" {
-					return "", false // two of that name
-				}
-				found = file
+		var found []string
+		for _, folder := range s.Workspaces {
+			if file := path.Join(folder, name); s.Files[file] {
+				found = append(found, file)
 			}
 		}
-		return s.shown(found)
+		if len(found) == 1 {
+			return s.shown(found[0])
+		}
+	}
+	return "", false
+}
+
+// module is the innermost of the tree's Go modules that an import path lies in.
+func (s Source) module(pkg string) (module string, ok bool) {
+	for at := pkg; at != "." && at != "/"; at = path.Dir(at) {
+		if _, ok := s.Modules[at]; ok {
+			return at, true
+		}
 	}
 	return "", false
 }
@@ -84,11 +91,8 @@ func (s Source) named(name string, lang plan.Lang) bool {
 		if pkg == "main" {
 			return true
 		}
-		for module := range s.Modules {
-			if pkg == module || strings.HasPrefix(pkg, module+"/") {
-				return true
-			}
-		}
+		_, ok := s.module(pkg)
+		return ok
 	case plan.Rust:
 		return s.Crates[crateOf(name)]
 	}
@@ -127,6 +131,9 @@ func outside(f Function, lang plan.Lang) string {
 	case plan.Rust:
 		switch crate := crateOf(f.Name); crate {
 		case "":
+			if strings.HasPrefix(f.File, "/rustc/") || strings.HasPrefix(f.Name, "<") { // of a type without a path: <str>::trim
+				return rustLibrary
+			}
 		case "core", "alloc", "std", "hashbrown", "compiler_builtins", "__rustc":
 			return rustLibrary
 		default:
