@@ -166,3 +166,30 @@ func TestBlameLines(t *testing.T) {
 	check("in another folder", old, map[int]int64{10: 5_000, 11: 20_000, 12: 130_000, 13: 50_000}, "words/text.go", "core.slug +300 words/text.go:12-12")
 	check("nowhere in particular", map[int]int64{}, map[int]int64{}, "text.go", "")
 }
+
+// A run.json may come from anybody: functions and lines that no two windows share take neither the memory nor the time
+// of an alignment of all with all.
+func TestBlameBounded(t *testing.T) {
+	var pairs []Pair
+	for i := range 4 * mostPairs {
+		var p Pair
+		for n, w := range []*Window{&p.Base, &p.Head} {
+			w.Requests, w.Instructions = 100, 1_000_000
+			for j := range maxCharges {
+				name := fmt.Sprintf("f%d", (i*2+n)*maxCharges+j)
+				c := fn(name, "one.go", int64(1_000_000*(n+j)))
+				c.Caller = fmt.Sprintf("f%d", (i*2+n)*maxCharges+(j+1)%maxCharges)
+				w.Charges = append(w.Charges, c)
+				w.Lines = append(w.Lines, LineCharge{File: "one.go", Line: (i*2+n)*maxCharges + j + 1, Function: name, Instructions: int64(1_000_000 * (n + j))})
+			}
+		}
+		pairs = append(pairs, p)
+	}
+	f := blamed(t, pairs, ByInstructions)
+	if f.Rounds != mostPairs || len(f.Moved) > mostMoved {
+		t.Errorf("got %d rounds and %d functions, want at most %d and %d", f.Rounds, len(f.Moved), mostPairs, mostMoved)
+	}
+	if got := gains(make([]lineCost, 2000), make([]lineCost, 2000)); len(got) != 2000 || got[0] != 0 {
+		t.Errorf("an alignment that is too large: got %d gains", len(got))
+	}
+}
