@@ -91,8 +91,10 @@ func (r record) why(service, workload string, regressed, rows []Comparison) []Wh
 	work := has(result.Instructions, result.CallgrindInstructions)
 	if !work && !has("allocations") {
 		if same := unmoved(service, workload, rows); same != "" {
-			return []Why{{Service: service, Workload: workload, Words: "Time was lost without more work (" + same +
-				"), so no function is to blame: waiting, locks, cache or the kernel"}}
+			return []Why{{
+				Service: service, Workload: workload,
+				Words: "Time was lost without more work (" + same + "), so no function is to blame: waiting, locks, cache or the kernel",
+			}}
 		}
 	}
 	pairs := r.windows(service, workload)
@@ -139,7 +141,8 @@ func (r record) blame(service, workload string, m profdiff.Measure, pairs []prof
 	}
 	f, ok := profdiff.Blame(pairs, m)
 	if !ok {
-		w.Words = fmt.Sprintf("No function can be named: that takes %d callgrind rounds with symbols at each side, and there are %d", profdiff.LeastPairs, len(pairs))
+		w.Words = fmt.Sprintf("No function can be named: that takes %d callgrind rounds with symbols at each side, and there are %d",
+			profdiff.LeastPairs, len(pairs))
 		return w
 	}
 	w.Base, w.Head, w.Smallest, w.Rounds = f.Base, f.Head, f.Smallest, f.Rounds
