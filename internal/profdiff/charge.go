@@ -44,10 +44,12 @@ const (
 	// steps is how many frames of library code a cost may rise through before it counts as nobody's.
 	steps = 96
 	// madeUp is how dear a call may be, in calls of the same function on average, before it is callgrind's invention at
-	// a goroutine switch: real ones were seen up to 20, inventions from 200.
-	madeUp = 64
-	// rare is how many of the window's requests share one call at least, for a call's own cost to be believed.
-	rare = 20
+	// a goroutine switch. In the bundled Go service honest ones reach 67 (an answer in one Write beside thousands of
+	// short ones) and inventions begin there.
+	madeUp = 128
+	// rare is how many of the window's requests share one call at most, for a call's own cost to be believed: inventions
+	// were seen in up to one request in 12.
+	rare = 8
 )
 
 // ChargeOf says who of the service's own code a window's instructions and allocations are to be put down to. requests
