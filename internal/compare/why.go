@@ -27,9 +27,9 @@ type Why struct {
 type Blamed struct {
 	Name    string   `json:"name"`
 	Was     string   `json:"was,omitempty"`     // its name at base
-	Via     string   `json:"via,omitempty"`     // the new function of its own that most of the change is in
+	Via     string   `json:"via,omitempty"`     // the function that it calls, with most of the change: at base inlined, or not there
 	Outside bool     `json:"outside,omitempty"` // a package's own doing: no own code called it or is inlined into it
-	New     bool     `json:"new,omitempty"`     // nothing at base answers to it
+	New     bool     `json:"new,omitempty"`     // no function at base answers to it
 	File    string   `json:"file,omitempty"`
 	Line    int      `json:"line,omitempty"` // the first of the lines that cost more, or about where the function begins
 	Last    int      `json:"last_line,omitempty"`

@@ -63,7 +63,7 @@ type Finding struct {
 type Moved struct {
 	Name  string
 	Was   string // its name at base, where it was renamed or moved
-	Via   string // the new function that it calls, to which most of the change belongs
+	Via   string // the function that it calls, with most of the change: at base inlined, or not there
 	Own   bool   // else Name is a package that no own code called
 	New   bool   // at head only, under a name that nothing at base answers to
 	File  string // in head's tree; empty: unknown

@@ -25,9 +25,9 @@ type Why struct {
 type Function struct {
 	Name    string          `json:"name"`
 	Was     string          `json:"was,omitempty"`     // its name at base
-	Via     string          `json:"via,omitempty"`     // the new function that it calls, with most of the change
+	Via     string          `json:"via,omitempty"`     // the function that it calls, with most of the change: at base inlined, or not there
 	Outside bool            `json:"outside,omitempty"` // a package that the service's own code did not call
-	New     bool            `json:"new,omitempty"`     // nothing at base answers to it
+	New     bool            `json:"new,omitempty"`     // no function at base answers to it
 	File    string          `json:"file,omitempty"`    // in the repository at head
 	Line    int             `json:"line,omitempty"`
 	Last    int             `json:"last_line,omitempty"`
@@ -117,10 +117,10 @@ func (f Function) called() Text {
 	case f.Was != "":
 		t = append(t, plain(", was "), wide(f.Was))
 	case f.New:
-		t = append(t, plain(" (new)"))
+		t = append(t, plain(" (not at base)"))
 	}
 	if f.Via != "" {
-		t = append(t, plain(", in the new "), wide(f.Via))
+		t = append(t, plain(", in "), wide(f.Via))
 	}
 	return t
 }
