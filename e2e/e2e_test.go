@@ -14,12 +14,14 @@ import (
 	"time"
 
 	"github.com/duet-bench/duet/internal/demo"
+	"github.com/duet-bench/duet/internal/sandbox"
 )
 
 // duet is the command under test, built once.
 var duet string
 
 func TestMain(m *testing.M) {
+	sandbox.Helper() // for those that measure without the command
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "duet-e2e-")
 		if err != nil {
@@ -90,6 +92,14 @@ type reported struct {
 		Rounds                                  int
 		Identical                               bool
 	}
+	Why []struct {
+		Service, Workload, Measure string
+		Functions                  []struct {
+			Name, File, Changed string
+			Line                int
+			Delta, Share        float64
+		}
+	}
 	Gaps   []struct{ Pair, Workload, Metric string }
 	Builds []struct {
 		Variant         string
@@ -153,6 +163,7 @@ func TestPlantedRegressionAndItsReverse(t *testing.T) {
 		}
 		checkGo(t, r, "instructions_callgrind", "regressed", 2, 1e9)
 		checkGo(t, r, "cpu_per_request", "regressed", 2, 1e9)
+		checkWhy(t, r)
 		if s := r.Services["rust"]; s.Verdict != "unchanged" || !s.Identical {
 			t.Errorf("rust: got %+v, want unchanged and identical", s)
 		}
@@ -220,6 +231,25 @@ func checkGo(t *testing.T, r reported, metric, verdict string, low, high float64
 	// regressed if any row is.
 	if got := r.Services["go"].Verdict; got != verdict && (verdict != "improved" || got != "inconclusive") {
 		t.Errorf("go's verdict: got %s, want %s", got, verdict)
+	}
+}
+
+// checkWhy wants work and allocations put down to the one file that head changes.
+func checkWhy(t *testing.T, r reported) {
+	t.Helper()
+	explained := map[string]bool{}
+	for _, w := range r.Why {
+		if len(w.Functions) == 0 {
+			t.Errorf("why: %s %s %s: no function is named", w.Service, w.Workload, w.Measure)
+			continue
+		}
+		explained[w.Service+" "+w.Measure] = true
+		if f := w.Functions[0]; f.File != "go/core/text.go" || f.Changed != "yes" || f.Line == 0 || f.Delta <= 0 {
+			t.Errorf("why: %s %s %s: first is %+v, want one in go/core/text.go", w.Service, w.Workload, w.Measure, f)
+		}
+	}
+	if !explained["go instructions"] || !explained["go allocations"] {
+		t.Errorf("why: got %v, want instructions and allocations of go", explained)
 	}
 }
 

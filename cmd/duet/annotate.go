@@ -14,13 +14,15 @@ import (
 	"github.com/duet-bench/duet/internal/workload"
 )
 
-// remark is a regressed row that a job's page is to show.
+// remark is a regressed row, or a function to blame, that a job's page is to show.
 type remark struct {
 	workload string
 	text     string
+	file     string // of a function; else the configuration's
+	line     int
 }
 
-// annotationsOf names every regressed row, the worst first.
+// annotationsOf names every regressed row, the worst first, and after it the functions to blame that head changed.
 func annotationsOf(r report.Report) []remark {
 	var all []remark
 	add := func(row report.Row) {
@@ -31,11 +33,12 @@ func annotationsOf(r report.Report) []remark {
 		if row.Workload != "" {
 			where += " · " + row.Workload
 		}
-		all = append(all, remark{row.Workload, fmt.Sprintf("%s · %s regressed: head ÷ base %.4g", where, row.Metric, *row.Ratio)})
+		all = append(all, remark{workload: row.Workload, text: fmt.Sprintf("%s · %s regressed: head ÷ base %.4g", where, row.Metric, *row.Ratio)})
 	}
 	if r.Worst != nil {
 		add(*r.Worst)
 	}
+	all = append(all, blamed(r)...)
 	for _, row := range r.Rows {
 		worst := r.Worst != nil && row.Service == r.Worst.Service && row.Workload == r.Worst.Workload && row.Metric == r.Worst.Metric
 		if row.Verdict == compare.Regressed && !worst {
@@ -45,7 +48,29 @@ func annotationsOf(r report.Report) []remark {
 	return all
 }
 
-// placed puts remarks on the lines of the configuration that name their workloads, as errors where base's gate refuses
+// blamed are the changed functions that regressions are put down to, each at its line, and each once.
+func blamed(r report.Report) []remark {
+	var all []remark
+	seen := map[remark]bool{}
+	for _, w := range r.Why {
+		for _, f := range w.Functions {
+			place := remark{file: f.File, line: f.Line}
+			if f.Changed != compare.ChangedYes || f.Line <= 0 || !filepath.IsLocal(filepath.FromSlash(f.File)) || seen[place] {
+				continue
+			}
+			seen[place] = true
+			text := fmt.Sprintf("%s · %s: %s costs %.4g more %s a request", w.Service, w.Workload, f.Name, f.Delta, w.Measure)
+			if f.Share != nil {
+				text += fmt.Sprintf(", %.0f %% of what it rose by", 100**f.Share)
+			}
+			place.workload, place.text = w.Workload, text
+			all = append(all, place)
+		}
+	}
+	return all
+}
+
+// placed puts remarks on their functions' lines or on those of the configuration that name their workloads, as errors where base's gate refuses
 // a regression. A configuration that cannot be read here has no lines.
 func (p *publishing) placed(remarks []remark, run result.Run) []github.Annotation {
 	level := github.Warning
@@ -55,7 +80,11 @@ func (p *publishing) placed(remarks []remark, run result.Run) []github.Annotatio
 	lines := p.workloadLines()
 	var all []github.Annotation
 	for _, r := range remarks {
-		all = append(all, github.Annotation{Level: level, Title: "Duet", Text: r.text, File: filepath.ToSlash(p.config), Line: lines[r.workload]})
+		a := github.Annotation{Level: level, Title: "Duet", Text: r.text, File: filepath.ToSlash(p.config), Line: lines[r.workload]}
+		if r.file != "" {
+			a.File, a.Line = r.file, r.line
+		}
+		all = append(all, a)
 	}
 	return all
 }

@@ -39,6 +39,7 @@ func Run(run result.Run) Comparisons {
 	}
 	c.Verdict = overall(c.Services)
 	c.Worst = worst(c.Rows)
+	c.Why = r.whys(services, c.Rows)
 	differ := r.parity()
 	c.ParityBroke, c.Withheld = differ.broke, differ.unlike
 	c.Gaps, c.Standings = r.gaps(differ), r.standings(services)

@@ -48,10 +48,13 @@ type instructions struct {
 	counted     map[string]int               // requests of a window, by workload
 	counting    map[plan.Phase]time.Duration // spent on callgrind rounds
 	uncountable map[plan.Variant]int         // callgrind rounds that a variant spoilt
+	sources     map[plan.Side]profdiff.Source
+	names       *naming
 }
 
 func newInstructions() instructions {
-	return instructions{counted: map[string]int{}, counting: map[plan.Phase]time.Duration{}, uncountable: map[plan.Variant]int{}}
+	return instructions{counted: map[string]int{}, counting: map[plan.Phase]time.Duration{}, uncountable: map[plan.Variant]int{},
+		sources: map[plan.Side]profdiff.Source{}, names: &naming{}}
 }
 
 // observe tells whoever listens what a round brought.
@@ -305,6 +308,7 @@ func (s *session) readCounts(ctx context.Context, running *service.Service, cost
 	}
 	lang := s.run.Plan.Services[cost.Variant].Lang
 	cost.Buckets, cost.Allocations = profdiff.Split(dump, lang), profdiff.Allocations(dump, lang)
+	s.charge(cost, dump)
 	return nil
 }
 

@@ -117,13 +117,16 @@ func (s *session) prepare(ctx context.Context) error {
 			if err := s.shop.Bring(side, filepath.Join(s.o.Fetched, string(side))); err != nil {
 				return err
 			}
-			continue
+		} else {
+			warnings, err := Export(ctx, s.o.Source, s.run.Plan, side, s.shop.Tree(side))
+			if err != nil {
+				return err
+			}
+			s.warn(warnings)
 		}
-		warnings, err := Export(ctx, s.o.Source, s.run.Plan, side, s.shop.Tree(side))
-		if err != nil {
+		if err := s.survey(side); err != nil {
 			return err
 		}
-		s.warn(warnings)
 	}
 	return s.o.Source.Close() // from here on their code may run, and git may not
 }

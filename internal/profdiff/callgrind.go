@@ -20,6 +20,7 @@ const (
 	maxNames     = 1 << 20   // of each kind: functions, files, objects
 	maxFunctions = 1 << 19
 	maxLines     = 1 << 21 // source lines with a cost of their own
+	maxCalls     = 1 << 21 // places that call a function
 	maxEvents    = 64      // callgrind has 14 with everything switched on
 
 	// offBy is how many times the sum of self costs goes into the largest difference to the dump's own total that is
@@ -33,6 +34,8 @@ func ParseCallgrind(r io.Reader) (Dump, error) {
 	p := reader{
 		functions: map[functionKey]int{},
 		lines:     map[lineKey]int64{},
+		calls:     map[callKey]*Call{},
+		under:     map[fileKey]int64{},
 		normal:    map[string]string{},
 		positions: 1,
 	}
@@ -68,6 +71,17 @@ type lineKey struct {
 	function int
 }
 
+type callKey struct {
+	caller, callee int
+	file           string
+	line           int64
+}
+
+type fileKey struct {
+	function int
+	file     string
+}
+
 // reader is what is known after the lines read so far.
 type reader struct {
 	number int
@@ -84,6 +98,8 @@ type reader struct {
 	functions map[functionKey]int // into all
 	all       []Function
 	lines     map[lineKey]int64
+	calls     map[callKey]*Call
+	under     map[fileKey]int64 // self cost by function and the file that it was declared in
 	sum       int64
 
 	object, declared, file string // declared is fl's, file may be an inlined function's
@@ -96,6 +112,8 @@ type reader struct {
 	calleeObj  string
 	hasCallee  bool
 	called     bool // the next line is the inclusive cost of a call
+	target     int  // of that call, into all
+	times      int64
 }
 
 func (p *reader) read(text []byte, readErr error) error {
@@ -239,8 +257,22 @@ func (p *reader) enter(value []byte) error {
 	}
 	p.inFunction = true
 	p.forgetCallee()
-	if known := p.declared; known != "" && known != "???" {
-		p.all[p.current].File = known
+	return p.declare()
+}
+
+// declare takes a file for the function's own: callgrind writes a function down under each file that one of its blocks
+// begins in, so the one under which most of its cost stands is it.
+func (p *reader) declare() error {
+	if p.declared == "" || p.declared == "???" {
+		return nil
+	}
+	key := fileKey{p.current, p.declared}
+	if _, known := p.under[key]; !known && len(p.under) >= 2*maxFunctions {
+		return fmt.Errorf("more than %d files of functions", 2*maxFunctions)
+	}
+	p.under[key] += 0
+	if f := &p.all[p.current]; f.File == "" || p.under[fileKey{p.current, f.File}] <= p.under[key] {
+		f.File = p.declared
 	}
 	return nil
 }
@@ -271,8 +303,30 @@ func (p *reader) call(fields [][]byte) error {
 		return fmt.Errorf("calls of %s: %w", quoted([]byte(p.all[index].Name)), err)
 	}
 	p.forgetCallee()
-	p.called = true
+	p.called, p.target, p.times = true, index, n
 	return nil
+}
+
+// callCost keeps what a call cost, callees included, and where it stands.
+func (p *reader) callCost(inclusive int64) error {
+	key := callKey{caller: p.current, callee: p.target}
+	if p.positions > 0 && p.file != "???" {
+		key.file, key.line = p.file, p.at[p.positions-1]
+	}
+	c := p.calls[key]
+	if c == nil {
+		if len(p.calls) >= maxCalls {
+			return fmt.Errorf("more than %d calls", maxCalls)
+		}
+		c = &Call{File: key.file, Line: int(key.line)}
+		p.calls[key] = c
+	}
+	var err error
+	if c.Times, err = sum(c.Times, p.times); err != nil {
+		return err
+	}
+	c.Inclusive, err = sum(c.Inclusive, inclusive)
+	return err
 }
 
 func (p *reader) forgetCallee() { p.callee, p.calleeFile, p.calleeObj, p.hasCallee = "", "", "", false }
@@ -330,7 +384,7 @@ func (p *reader) cost(text []byte) error {
 	}
 	if p.called {
 		p.called = false
-		return nil
+		return p.callCost(self)
 	}
 	return p.spend(self)
 }
@@ -343,6 +397,12 @@ func (p *reader) spend(self int64) (err error) {
 		return err
 	}
 	p.all[p.current].Self += self // at most p.sum
+	if key := (fileKey{p.current, p.declared}); p.declared != "" && p.declared != "???" {
+		p.under[key] += self
+		if f := &p.all[p.current]; f.File != p.declared && p.under[key] > p.under[fileKey{p.current, f.File}] {
+			f.File = p.declared
+		}
+	}
 	if p.positions < 0 || p.file == "" || p.file == "???" {
 		return nil
 	}
@@ -372,18 +432,43 @@ func (p *reader) dump() (Dump, error) {
 	for key, self := range p.lines {
 		d.Lines = append(d.Lines, Line{File: key.file, Line: int(key.line), Function: p.all[key.function].Name, Self: self})
 	}
-	for _, f := range p.all {
+	order := make([]int, 0, len(p.all)) // of the functions that are kept
+	for i, f := range p.all {
 		if f.Self > 0 || f.Calls > 0 {
-			d.Functions = append(d.Functions, f)
+			order = append(order, i)
 		}
 	}
-	slices.SortFunc(d.Functions, func(a, b Function) int {
+	slices.SortFunc(order, func(i, j int) int {
+		a, b := p.all[i], p.all[j]
 		return cmp.Or(cmp.Compare(b.Self, a.Self), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Object, b.Object))
 	})
+	place := make(map[int]int, len(order))
+	for at, i := range order {
+		place[i] = at
+		d.Functions = append(d.Functions, p.all[i])
+	}
+	d.Calls = p.callList(place)
 	slices.SortFunc(d.Lines, func(a, b Line) int {
 		return cmp.Or(cmp.Compare(b.Self, a.Self), cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Function, b.Function))
 	})
 	return d, nil
+}
+
+// callList are the calls of functions that are kept, in the order of callers.
+func (p *reader) callList(place map[int]int) []Call {
+	var calls []Call
+	for key, c := range p.calls {
+		caller, callerKept := place[key.caller]
+		callee, calleeKept := place[key.callee]
+		if callerKept && calleeKept {
+			c.Caller, c.Callee = caller, callee
+			calls = append(calls, *c)
+		}
+	}
+	slices.SortFunc(calls, func(a, b Call) int {
+		return cmp.Or(cmp.Compare(a.Caller, b.Caller), cmp.Compare(a.Callee, b.Callee), cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
+	})
+	return calls
 }
 
 // table holds one kind of compressed names: "(3) name" the first time, "(3)" after that.

@@ -100,6 +100,11 @@ func TestParseCallgrind(t *testing.T) {
 			{File: "main.go", Line: 12, Function: "main.work", Self: 9},
 			{File: "main.go", Line: 10, Function: "main.work", Self: 5},
 		},
+		Calls: []Call{
+			{Caller: 1, Callee: 0, File: "main.go", Line: 13, Times: 2, Inclusive: 500},
+			{Caller: 1, Callee: 2, File: "main.go", Line: 12, Times: 3, Inclusive: 1000},
+			{Caller: 2, Callee: 2, File: "main.go", Line: 41, Times: 1, Inclusive: 9},
+		},
 	}
 	if diff := cmp.Diff(want, parse(t, full)); diff != "" {
 		t.Error(diff)
@@ -269,6 +274,7 @@ func FuzzCallgrind(f *testing.F) {
 			if split != self {
 				t.Fatalf("%s: buckets sum to %d, functions to %d", lang, split, self)
 			}
+			checkCharges(t, d, lang)
 		}
 	})
 }

@@ -14,6 +14,7 @@ type Dump struct {
 	Total     int64      // instructions, as the dump's own totals say
 	Functions []Function // with a cost or a call, greatest Self first
 	Lines     []Line     // where the binary has debug information, greatest Self first
+	Calls     []Call     // by caller
 }
 
 // Function is one function's share of a Dump, with what was inlined into it.
@@ -33,6 +34,16 @@ type Line struct {
 	Self     int64 // instructions
 }
 
+// Call is one place from which one function calls another. Where callgrind saw a goroutine being switched, it takes
+// what ran next for a call that never was: few of them, and each as dear as all that ran until the next switch.
+type Call struct {
+	Caller, Callee int    // into Functions
+	File           string // where the call stands, which may be an inlined function's file; empty: unknown
+	Line           int
+	Times          int64
+	Inclusive      int64 // instructions of the callee and all below it
+}
+
 // Split yields the instructions of each of result's buckets. They sum to all self costs; a function that no table
 // names is the service's, and so is everything in a language without a table.
 func Split(d Dump, lang plan.Lang) map[string]int64 {
@@ -49,13 +60,18 @@ func Split(d Dump, lang plan.Lang) map[string]int64 {
 // Allocations counts the heap allocations of a Dump by calls of the runtime's own entry points: exact, and each once.
 // In Rust a reallocation counts as one. 0: none, or a binary whose symbols were stripped.
 func Allocations(d Dump, lang plan.Lang) int64 {
+	return calls(d, allocationEntries(d, lang))
+}
+
+// allocationEntries tells the functions each of whose calls is one allocation of a Dump.
+func allocationEntries(d Dump, lang plan.Lang) func(name string) bool {
 	switch lang {
 	case plan.Go:
-		return calls(d, isGoAllocation)
+		return isGoAllocation
 	case plan.Rust:
-		return rustAllocations(d)
+		return rustAllocationEntries(d)
 	}
-	return 0
+	return isOneOf()
 }
 
 // isGoAllocation tells the functions that hand out one object each. runtime.mallocgc itself is left out: it calls one
@@ -67,16 +83,19 @@ func isGoAllocation(name string) bool {
 		strings.HasPrefix(kind, "SmallScanNoHeaderSC"))
 }
 
-// rustAllocations counts calls of __rust_alloc and __rust_alloc_zeroed, or of the empty function that std calls before
-// either of them, which remains where a global allocator is inlined. Where neither is left, it is libc's malloc.
-func rustAllocations(d Dump) int64 {
-	made := calls(d, isOneOf("__rust_alloc", "__rust_alloc_zeroed"))
-	announced := calls(d, isOneOf("__rust_no_alloc_shim_is_unstable", "__rust_no_alloc_shim_is_unstable_v2"))
-	grown := calls(d, isOneOf("__rust_realloc"))
-	if most := max(made, announced); most > 0 {
-		return most + grown
+// rustAllocationEntries are __rust_alloc and __rust_alloc_zeroed, or the empty function that std calls before either of
+// them, which remains where a global allocator is inlined, and __rust_realloc. Where none is left, it is libc's malloc.
+func rustAllocationEntries(d Dump) func(name string) bool {
+	direct := []string{"__rust_alloc", "__rust_alloc_zeroed"}
+	announced := []string{"__rust_no_alloc_shim_is_unstable", "__rust_no_alloc_shim_is_unstable_v2"}
+	made, told := calls(d, isOneOf(direct...)), calls(d, isOneOf(announced...))
+	switch {
+	case max(made, told) == 0:
+		return isOneOf("malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc")
+	case made >= told:
+		return isOneOf(append(direct, "__rust_realloc")...)
 	}
-	return calls(d, isOneOf("malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc"))
+	return isOneOf(append(announced, "__rust_realloc")...)
 }
 
 // isOneOf matches names of Rust's runtime, which current compilers put into a crate called __rustc.

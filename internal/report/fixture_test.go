@@ -218,6 +218,8 @@ func measuredFixtures() []fixture {
 	regressed.c.Services["rust"] = compare.ServiceVerdict{Lang: plan.Rust, Verdict: compare.Unchanged, Identical: true}
 	regressed.c.Rows = append(only(regressed.c.Rows, "go"), identicalRows(unchanged("rust"))...)
 
+	regressed.c.Why = whys()
+
 	// In a job of GitHub Actions, of GitHub's test merge, and let through by a maintainer.
 	accepted := fixture{name: "accepted", run: newRun(), c: regressed.c, o: Options{
 		Key: ".github/workflows/duet.yml:duet.yml", Job: Job{ID: 123, Attempt: 2, URL: "https://github.com/o/r/actions/runs/123/attempts/2"},
@@ -248,6 +250,24 @@ func measuredFixtures() []fixture {
 	}
 	return []fixture{regressed, accepted, improved, inconclusive, identical, {name: "unchanged", run: newRun(), c: newComparisons()},
 		withoutBase(), singleService(), headOnlyService(), manyServices(false), manyServices(true)}
+}
+
+// whys are a regression with functions to blame, one with none, and one of time alone.
+func whys() []compare.Why {
+	return []compare.Why{
+		{Service: "go", Workload: "url-shortener", Measure: "instructions", Base: 102_310, Head: 115_655, Smallest: 511.55, Rounds: 7,
+			Words: "This explains less than half of it", Functions: []compare.Blamed{
+				{Name: "shortener.(*Store).Lookup", File: "store/store.go", Line: 88, Last: 96, Base: 20_100, Head: 28_240, Delta: 8140,
+					CI: compare.Interval{8010, 8260}, Share: 0.61, Changed: compare.ChangedYes},
+				{Name: "shortener.clean", Was: "shortener.tidy", File: "store/a-folder-of-a-very-long-name/text.go", Line: 12, Base: 900, Head: 3_800, Delta: 2900,
+					CI: compare.Interval{2890, 2910}, Share: 0.217, Changed: compare.ChangedNo},
+				{Name: "main.serve", Via: "main.audit", File: "main.go", Line: 40, Last: 40, Base: 400, Head: 1_900, Delta: 1500, Share: 0.112, Changed: compare.ChangedYes},
+				{Name: "net/http", Outside: true, Base: 9_000, Head: 9_600, Delta: 600, CI: compare.Interval{580, 620}, Share: 0.045},
+			}},
+		{Service: "go", Workload: "url-shortener", Measure: "allocations", Base: 19.4, Head: 21.4, Smallest: 0.097, Rounds: 7, Functions: []compare.Blamed{
+			{Name: "main.audit", New: true, File: "main.go", Line: 51, Last: 52, Head: 2, Delta: 2, CI: compare.Interval{2, 2}, Exact: true, Share: 1, Changed: compare.ChangedYes}}},
+		{Service: "go", Workload: "json-pipeline", Words: "Time was lost without more work (instructions (callgrind) unchanged within 0.2 %), so no function is to blame: waiting, locks, cache or the kernel"},
+	}
 }
 
 func withoutBase() fixture {

@@ -121,6 +121,10 @@ func hostile(s string) (result.Run, compare.Comparisons) {
 		}
 	}
 	withCurves(run.Trials)
+	f := compare.Blamed{Name: s, Was: s, File: s, Line: 3, Last: 9, Delta: 12, Changed: compare.Changed(s)}
+	via := f
+	via.Was, via.Via, via.New, via.CI, via.Changed = "", s, true, compare.Interval{1, 2}, compare.ChangedYes
+	c.Why = []compare.Why{{Service: a, Workload: s, Measure: "x" + s, Base: 1, Head: 2, Smallest: 1, Words: "x" + s, Functions: []compare.Blamed{f, via}}, {Service: b, Workload: s, Words: "x" + s}}
 	c.Gaps = []compare.Gap{{Pair: s, Workload: s, Metric: "zz" + s, Head: 1}}
 	run.Parity = &result.ParityResult{Requests: 3, Total: 1, Differences: []result.Difference{{A: v(a, plan.Head), B: v(b, plan.Head),
 		Workload: s, Request: s, What: s, Diff: []string{s, "-" + s}}}}
@@ -214,7 +218,13 @@ func TestBudget(t *testing.T) {
 	c.Rows = nil
 	for i := range 5000 {
 		verdict := []compare.Verdict{compare.Regressed, compare.Unchanged, compare.Inconclusive}[i%3]
-		c.Rows = append(c.Rows, row("go", fmt.Sprintf("🙈邪悪-%04d-%s", i, strings.Repeat("邪", 40)), "p50", 1e-3, 1.2, 0.01, verdict))
+		workload := fmt.Sprintf("🙈邪悪-%04d-%s", i, strings.Repeat("邪", 40))
+		c.Rows = append(c.Rows, row("go", workload, "p50", 1e-3, 1.2, 0.01, verdict))
+		if verdict == compare.Regressed {
+			long := compare.Blamed{Name: workload, Was: workload, Via: workload, File: workload, Line: 1e9, Last: 2e9, Delta: 1e12, CI: compare.Interval{1e12, 2e12}, Share: 1}
+			c.Why = append(c.Why, compare.Why{Service: "go", Workload: workload, Measure: "instructions", Base: 1e12, Head: 2e12, Smallest: 1e10,
+				Words: "this explains less than half of it", Functions: []compare.Blamed{long, long, long, long, long}})
+		}
 	}
 	c.Services["go"] = compare.ServiceVerdict{Lang: plan.Go, Verdict: compare.Regressed}
 	c.Verdict = compare.Regressed
@@ -222,7 +232,7 @@ func TestBudget(t *testing.T) {
 	if len(markdown) > limit || !utf8.ValidString(markdown) {
 		t.Errorf("%d bytes, want at most %d", len(markdown), limit)
 	}
-	for _, want := range []string{"<!-- duet:v1:local -->\n### Duet: ❌ Go regressed, ✅ Rust unchanged\n", "is the worst of 1,667 regressions",
+	for _, want := range []string{"<!-- duet:v1:local -->\n### Duet: ❌ Go regressed, ✅ Rust unchanged\n", "is the worst of 1,667 regressions", "1,663 more regressions explained in report.json",
 		"Left out, too long for a comment: All rows.", "duet run --base " + baseSHA, "<summary>Memory over time", "<summary>Parity: 1,284"} {
 		if !strings.Contains(markdown, want) {
 			t.Errorf("no %q in:\n%.3000s", want, markdown)

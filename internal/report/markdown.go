@@ -56,6 +56,7 @@ func (r Report) sections() []section {
 		{body: paragraphs(r.Summary)},
 		{body: r.tails(), keep: 2},
 		{body: r.movedMarkdown(), keep: 1},
+		{body: r.whyMarkdown(), keep: 2},
 		{title: r.besideTitle(), body: r.besideMarkdown(), keep: 3, open: r.allAlone()},
 		{body: r.buildMarkdown(), keep: 3},
 	}

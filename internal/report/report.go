@@ -62,6 +62,7 @@ type Report struct {
 	Pairs    []Pair             `json:"pairs"`
 	Worst    *Row               `json:"worst"`
 	Rows     []Row              `json:"rows"`
+	Why      []Why              `json:"why"` // of regressions
 	Gaps     []Gap              `json:"gaps"`
 	Beside   []Standing         `json:"beside,omitempty"` // three services or more, at head
 	Parity   *Parity            `json:"parity"`
@@ -181,6 +182,7 @@ func New(run result.Run, c compare.Comparisons, o Options) Report {
 		Services: map[string]Service{},
 		Pairs:    []Pair{},
 		Rows:     make([]Row, 0, len(c.Rows)),
+		Why:      newWhys(c.Why),
 		Gaps:     make([]Gap, 0, len(c.Gaps)),
 		Builds:   builds(run.Builds),
 		Memory:   memory(run),

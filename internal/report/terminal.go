@@ -16,6 +16,7 @@ const (
 	maxWidth = 100
 	minWidth = 40
 	maxName  = 24
+	maxWide  = 48
 )
 
 // Terminal is what is known of the terminal. Whoever writes to it decides about colour (a TTY, NO_COLOR).
@@ -50,6 +51,7 @@ func (t Terminal) Render(r Report) string {
 	if words := r.rest(tables); words != "" {
 		s.sentence(say(plain(words)))
 	}
+	s.whys(r)
 	if len(r.Beside) > 0 {
 		s.beside(r)
 	} else if !slices.ContainsFunc(tables, func(t table) bool { return t.alone }) { // those tables show the gap themselves
@@ -260,7 +262,11 @@ func (s *screen) cells(row []Text) []string {
 	for i, t := range row {
 		for _, span := range t {
 			if span.Name {
-				span.Text, span.Name = truncate(clean(span.Text, maxCell), maxName), false
+				columns := maxName
+				if span.Wide {
+					columns = maxWide
+				}
+				span.Text, span.Name = truncate(clean(span.Text, maxCell), columns), false
 			}
 			out[i] += s.paint(span)
 		}

@@ -32,6 +32,7 @@ func (t Tone) emoji() string {
 type Span struct {
 	Text string
 	Name bool // untrusted: shown in a code span in Markdown, sanitised everywhere
+	Wide bool // a name that means little when cut short: a terminal's table shows more of it
 	Bold bool
 	Mark bool // an emoji in Markdown, nothing elsewhere; the words that follow say the same
 	Tone Tone
@@ -42,6 +43,7 @@ type Text []Span
 
 func plain(s string) Span    { return Span{Text: s} }
 func name(s string) Span     { return Span{Text: s, Name: true} }
+func wide(s string) Span     { return Span{Text: s, Name: true, Wide: true} }
 func mark(tone Tone) Span    { return Span{Mark: true, Tone: tone} }
 func say(spans ...Span) Text { return spans }
 

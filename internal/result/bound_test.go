@@ -41,6 +41,22 @@ func large(services, workloads, rounds int) Run {
 			}
 		}
 	}
+	for i := range MaxNames {
+		r.Names = append(r.Names, fmt.Sprintf("%0*d", 60, i))
+	}
+	for round := range rounds {
+		for w := range workloads {
+			for s := range 2 * services {
+				c := Cost{Variant: plan.Variant{Service: fmt.Sprintf("service-%d", s/2), Side: plan.Head}, Workload: fmt.Sprintf("workload-%d", w),
+					Phase: plan.Screen, Round: round + 1, Requests: 600, Buckets: map[string]int64{BucketService: 1e9}, Allocations: 1e6}
+				for i := range MaxFunctions {
+					c.Functions = append(c.Functions, FunctionCost{Function: Name(i + 1), File: Name(i + 301), Line: i, Caller: 1, Own: true, Instructions: rng.Int64N(1e8), Allocations: rng.Int64N(1e5)})
+					c.Lines = append(c.Lines, LineCost{File: Name(i + 301), Line: i, Function: Name(i + 1), Instructions: rng.Int64N(1e8), Allocations: rng.Int64N(1e5)})
+				}
+				r.Costs = append(r.Costs, c)
+			}
+		}
+	}
 	return r
 }
 
@@ -63,6 +79,11 @@ func TestEncodeStaysWithinItsBound(t *testing.T) {
 		}
 		if len(got.Warnings) == 0 || !strings.Contains(got.Warnings[0], "too large") {
 			t.Errorf("within %d bytes: warnings %q", limit, got.Warnings)
+		}
+		for i, cost := range got.Costs {
+			if cost.Instructions() != r.Costs[i].Instructions() || cost.Allocations != r.Costs[i].Allocations {
+				t.Fatalf("within %d bytes: cost %d: got %+v", limit, i, cost)
+			}
 		}
 		for i, trial := range got.Trials {
 			for _, m := range Metrics() {

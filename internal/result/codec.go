@@ -18,6 +18,9 @@ const maxDepth = 32
 // MaxBytes is the most a run.json may be.
 const MaxBytes = 8 << 20
 
+// keptRounds is of how many callgrind rounds of each phase the functions stay where room is short: enough to name one.
+const keptRounds = 3
+
 // Encode writes a run as run.json: one line an element, so that two runs can be diffed. What is there to be looked
 // at alone gives way, said, where the file would be larger than MaxBytes; no verdict stands on it.
 func Encode(r Run) ([]byte, error) { return encodeWithin(r, MaxBytes) }
@@ -27,23 +30,38 @@ func encodeWithin(r Run, limit int) ([]byte, error) {
 	if err != nil || len(text) <= limit {
 		return text, err
 	}
-	r.Trials, r.Warnings = slices.Clone(r.Trials), slices.Clone(r.Warnings)
+	r.Trials, r.Costs, r.Warnings = slices.Clone(r.Trials), slices.Clone(r.Costs), slices.Clone(r.Warnings)
+	noCost := func(*Cost) {}
 	for _, rung := range []struct {
 		what   string
 		indent string
 		drop   func(*Trial)
+		forget func(*Cost)
 	}{
 		{"the memory curves of most rounds", " ", func(t *Trial) {
 			if t.Round > 1 || t.Phase != plan.Screen {
 				t.Memory.Curve = nil
 			}
+		}, noCost},
+		{"the histograms of service time", " ", func(t *Trial) { t.Open.Service, t.Closed.Service = Histogram{}, Histogram{} }, noCost},
+		{"the functions and source lines of most callgrind rounds", " ", func(*Trial) {}, func(c *Cost) {
+			if c.Round > keptRounds {
+				c.Functions, c.Lines = nil, nil
+			}
 		}},
-		{"the histograms of service time", " ", func(t *Trial) { t.Open.Service, t.Closed.Service = Histogram{}, Histogram{} }},
-		{"the latencies of the closed loop", " ", func(t *Trial) { t.Closed.Latency = Histogram{} }},
-		{"all memory curves, and indentation", "", func(t *Trial) { t.Memory.Curve = nil }},
+		{"the latencies of the closed loop", " ", func(t *Trial) { t.Closed.Latency = Histogram{} }, noCost},
+		{"all memory curves, functions and source lines, and indentation", "", func(t *Trial) { t.Memory.Curve = nil }, func(c *Cost) {
+			c.Functions, c.Lines = nil, nil
+		}},
 	} {
 		for i := range r.Trials {
 			rung.drop(&r.Trials[i])
+		}
+		for i := range r.Costs {
+			rung.forget(&r.Costs[i])
+		}
+		if !slices.ContainsFunc(r.Costs, func(c Cost) bool { return len(c.Functions)+len(c.Lines) > 0 }) {
+			r.Names = nil
 		}
 		r.Warnings = append(r.Warnings, "run.json would be too large, so it leaves out "+rung.what)
 		if text, err = encode(r, rung.indent); err != nil || len(text) <= limit {
@@ -87,6 +105,9 @@ func Decode(text []byte) (Run, error) {
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return Run{}, errors.New("decoding run.json: text after its end")
+	}
+	if err := r.checkNames(); err != nil {
+		return Run{}, fmt.Errorf("decoding run.json: %w", err)
 	}
 	return r, nil
 }

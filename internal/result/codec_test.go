@@ -15,6 +15,13 @@ func sampleRun() Run {
 		Schema: Schema, State: Measured, Started: "2026-01-02T03:04:05Z",
 		Trials: []Trial{{Variant: plan.Variant{Service: "go", Side: plan.Head}, Workload: "health", Phase: plan.Screen, Round: 1}},
 	}
+	r.Names = []string{"core.slug", "core/text.go", "main.run", "libc"}
+	r.Costs = []Cost{{
+		Variant: r.Trials[0].Variant, Workload: "health", Phase: plan.Screen, Round: 1, Requests: 60,
+		Buckets: map[string]int64{BucketService: 9000}, Allocations: 60,
+		Functions: []FunctionCost{{Function: 1, File: 2, Line: 10, Caller: 3, Own: true, Instructions: 8000, Allocations: 60}, {Function: 4, Instructions: 900}},
+		Lines:     []LineCost{{File: 2, Line: 12, Function: 1, Instructions: 7000, Allocations: 60}},
+	}}
 	for i := range 100 {
 		r.Trials[0].Open.Latency.Record(time.Duration(i+1) * time.Millisecond)
 	}
@@ -36,6 +43,9 @@ func TestRoundTrip(t *testing.T) {
 	}
 	if diff := cmp.Diff(string(text), string(again)); diff != "" {
 		t.Errorf("encoding what was decoded differs:\n%s", diff)
+	}
+	if diff := cmp.Diff(sampleRun().Costs, got.Costs); diff != "" || got.Name(1) != "core.slug" || got.Name(0) != "" || got.Name(9) != "" {
+		t.Errorf("costs after a round trip: %s", diff)
 	}
 	p50, ok := got.Trials[0].Open.Latency.At(50)
 	if !ok || p50 < 0.0499 || p50 > 0.0502 {
@@ -63,6 +73,20 @@ func TestDecodeRefuses(t *testing.T) {
 	refuse("text after the end", text+"{}", "not a run.json")
 	refuse("half a file", text[:len(text)/2], "not a run.json")
 	refuse("a number out of range", strings.Replace(text, `"round": 1`, `"round": 1e999`, 1), "run.json")
+	const function, line = `"1 2 10 3 1 8000 60"`, `"2 12 1 7000 60"`
+	refuse("a function that nobody named", strings.Replace(text, function, `"5 2 10 3 1 8000 60"`, 1), "not in names")
+	refuse("a function without a name", strings.Replace(text, function, `"0 2 10 3 1 8000 60"`, 1), "not in names")
+	refuse("a caller that nobody named", strings.Replace(text, function, `"1 2 10 9 1 8000 60"`, 1), "not in names")
+	refuse("a line that nobody named", strings.Replace(text, line, `"2 12 9 7000 60"`, 1), "not in names")
+	refuse("a line beyond", strings.Replace(text, line, `"2 3000000000 1 7000 60"`, 1), "beyond")
+	for _, bad := range []string{`""`, `"1"`, `"1 2 10 3 1 8000"`, `"1 2 10 3 1 8000 60 1"`, `"1 2 10 3 2 8000 60"`, `"1 2 10 3 1 -8000 60"`, `"1 2 10 3 1 9007199254740992 60"`, `"1 2 10 3 1 08 60"`, `"1 2 10 3 1 8e3 60"`, `7`} {
+		refuse("a function "+bad, strings.Replace(text, function, bad, 1), "decoding run.json")
+	}
+	refuse("a name that is empty", strings.Replace(text, `"core.slug"`, `""`, 1), "expected 1 to 400 bytes")
+	refuse("a name that is long", strings.Replace(text, `core.slug`, strings.Repeat("x", MaxName+1), 1), "expected 1 to 400 bytes")
+	refuse("many names", strings.Replace(text, `"core.slug"`, `"core.slug"`+strings.Repeat(`,"x"`, MaxNames), 1), "expected at most 16384")
+	refuse("many functions", strings.Replace(text, function, function+strings.Repeat(","+function, MaxFunctions), 1), "expected at most 300")
+	refuse("many lines", strings.Replace(text, line, line+strings.Repeat(","+line, MaxFunctions), 1), "expected at most 300")
 	refuse("deep nesting", strings.Replace(text, `"state": "measured"`, `"x": `+strings.Repeat("[", 100)+strings.Repeat("]", 100), 1), "nested deeper")
 }
 

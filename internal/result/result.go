@@ -26,6 +26,7 @@ type Run struct {
 	Rates    []OfferedRate `json:"rates,omitempty"`
 	Trials   []Trial       `json:"trials,omitempty"`
 	Costs    []Cost        `json:"costs,omitempty"` // of the instructions pass
+	Names    []string      `json:"names,omitempty"` // of functions and files in Costs, each once
 	Rows     []plan.Row    `json:"rows,omitempty"`  // as the last look left them: which rows were confirmed
 	Failures []Failure     `json:"failures,omitempty"`
 	// Stopped are workloads that nobody was measured with, and why: no PostgreSQL, say.
@@ -155,6 +156,10 @@ type Cost struct {
 	Buckets map[string]int64 `json:"buckets,omitempty"`
 	// Allocations are calls of the runtime's allocation functions, exact; 0: not known.
 	Allocations int64 `json:"allocations,omitempty"`
+	// Functions and Lines say who of the service's own code spent BucketService and made the allocations, the dearest
+	// first, at most MaxFunctions each; empty where the binary has no symbols, no line tables.
+	Functions []FunctionCost `json:"functions,omitempty"`
+	Lines     []LineCost     `json:"lines,omitempty"`
 }
 
 // The buckets that a Cost's instructions are split into. BucketService is the stable figure: what the service itself

@@ -81,7 +81,10 @@ func NewSession(dir string, h Header) (*Writer, error) {
 // Round appends one round. What no report stands on (service times, latencies of the closed loop, memory curves) is
 // left out: a bank holds tens of thousands of trials.
 func (w *Writer) Round(trials []result.Trial, costs []result.Cost) error {
-	l := line{Trials: slices.Clone(trials), Costs: costs}
+	l := line{Trials: slices.Clone(trials), Costs: slices.Clone(costs)}
+	for i := range l.Costs {
+		l.Costs[i].Functions, l.Costs[i].Lines = nil, nil // whose names are the run's
+	}
 	for i := range l.Trials {
 		t := &l.Trials[i]
 		t.Open.Service, t.Closed.Service, t.Closed.Latency = result.Histogram{}, result.Histogram{}, result.Histogram{}

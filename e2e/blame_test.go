@@ -1,0 +1,287 @@
+package e2e
+
+import (
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/duet-bench/duet/internal/harness"
+	"github.com/duet-bench/duet/internal/plan"
+	"github.com/duet-bench/duet/internal/profdiff"
+	"github.com/duet-bench/duet/internal/result"
+	"github.com/duet-bench/duet/internal/selftest"
+	"github.com/duet-bench/duet/internal/selftest/pair"
+	"github.com/duet-bench/duet/internal/source"
+	"github.com/duet-bench/duet/internal/workload"
+	"github.com/duet-bench/duet/workloads"
+)
+
+// blameRuns is the variable that says how many runs of perRun callgrind rounds TestFunctionsToBlame makes of each plant;
+// one without it, of the harder plants and of the base itself. `DUET_BLAME_RUNS=10 go test -v -run Blame ./e2e` prints
+// the figures of docs/methodology.md.
+const (
+	blameRuns = "DUET_BLAME_RUNS"
+	perRun    = 3
+)
+
+// culprit is a planted loop: it adds about a tenth to one function.
+type culprit struct {
+	name     string // build tag and feature
+	function map[plan.Lang]string
+	file     map[plan.Lang]string
+	inside   map[plan.Lang]string // the function of the source whose lines hold the loop
+}
+
+// culprits are a function that does most of the work, and one that does about a twentieth. In Rust the latter's loop
+// stands in a function that the compiler inlines: it has lines and no name.
+func culprits() []culprit {
+	files := map[plan.Lang]string{plan.Go: "go/core/pipeline.go", plan.Rust: "rust/core/src/pipeline.rs"}
+	return []culprit{
+		{"large", map[plan.Lang]string{plan.Go: "core.parse", plan.Rust: "duet_core::pipeline::parse"}, files, map[plan.Lang]string{plan.Go: "parse", plan.Rust: "parse"}},
+		{"small", map[plan.Lang]string{plan.Go: "core.fingerprint", plan.Rust: "duet_core::pipeline::fingerprint"}, files, map[plan.Lang]string{plan.Go: "fingerprint", plan.Rust: "fnv"}},
+	}
+}
+
+// A planted tenth more of one function is put down to that function and its lines; code that was only moved about is
+// put down to nothing.
+func TestFunctionsToBlame(t *testing.T) {
+	runs, all := 1, false
+	if text := os.Getenv(blameRuns); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			t.Fatalf("%s=%q: expected a number from 1", blameRuns, text)
+		}
+		runs, all = n, true
+	}
+	repo := plantedRepo(t)
+	run := countRounds(t, repo, runs*perRun, all)
+	for _, lang := range []plan.Lang{plan.Go, plan.Rust} {
+		for _, c := range culprits() {
+			if !all && c.name == "large" {
+				continue
+			}
+			first := 0
+			for i := range runs {
+				if c.first(t, repo, lang, finding(t, run, lang, c.name, i)) {
+					first++
+				}
+			}
+			t.Logf("%s %s: first in %d of %d runs", lang, c.name, first, runs)
+			if first*10 < runs*9 {
+				t.Errorf("%s %s: first in %d of %d runs, want nine in ten", lang, c.name, first, runs)
+			}
+		}
+		for i := range runs {
+			if f := finding(t, run, lang, "moved", i); len(f.Moved) > 0 {
+				t.Errorf("%s, code that was moved about, run %d: %s is named", lang, i+1, movedText(f))
+			}
+		}
+	}
+}
+
+// first is whether the culprit is the first function named, at its own lines.
+func (c culprit) first(t *testing.T, repo string, lang plan.Lang, f profdiff.Finding) bool {
+	t.Helper()
+	t.Logf("%s %s: %.0f → %.0f instructions: %s", lang, c.name, f.Base, f.Head, movedText(f))
+	if len(f.Moved) == 0 {
+		return false
+	}
+	m := f.Moved[0]
+	begin, end := linesOf(t, filepath.Join(repo, c.file[lang]), c.inside[lang])
+	return profdiff.ShortName(m.Name) == c.function[lang] && m.Delta > 0 && m.File == c.file[lang] && begin <= m.Line && m.Last <= end && m.Last > 0
+}
+
+func movedText(f profdiff.Finding) string {
+	var all []string
+	for _, m := range f.Moved {
+		all = append(all, fmt.Sprintf("%s %+.0f of %.0f [%.0f, %.0f] (%+.2f %%) %s:%d-%d", profdiff.ShortName(m.Name), m.Delta, m.Base, m.Low, m.High, 100*m.Delta/f.Base, m.File, m.Line, m.Last))
+	}
+	return strings.Join(all, "; ")
+}
+
+// linesOf are the first and the last line of a function whose closing brace stands at the left.
+func linesOf(t *testing.T, file, function string) (begin, end int) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, line := range strings.Split(string(text), "\n") {
+		if strings.HasPrefix(line, "func "+function+"(") || strings.HasPrefix(line, "fn "+function+"(") {
+			begin = i + 1
+		}
+		if begin > 0 && line == "}" {
+			return begin, i + 1
+		}
+	}
+	t.Fatalf("%s has no function %s", file, function)
+	return 0, 0
+}
+
+// finding is what one run says of a plant: base against it over that run's rounds.
+func finding(t *testing.T, run result.Run, lang plan.Lang, name string, i int) profdiff.Finding {
+	t.Helper()
+	windows := map[string]map[int]profdiff.Window{}
+	for _, c := range run.Costs {
+		if c.Invalid != "" {
+			t.Logf("%s round %d does not count: %s", c.Variant, c.Round, c.Invalid)
+			continue
+		}
+		if windows[c.Variant.Service] == nil {
+			windows[c.Variant.Service] = map[int]profdiff.Window{}
+		}
+		windows[c.Variant.Service][c.Round] = profdiff.WindowOf(run, c)
+	}
+	var pairs []profdiff.Pair
+	for round := i*perRun + 1; round <= (i+1)*perRun; round++ {
+		pairs = append(pairs, profdiff.Pair{Base: windows[string(lang)+"-none"][round], Head: windows[string(lang)+"-"+name][round]})
+	}
+	f, ok := profdiff.Blame(pairs, profdiff.ByInstructions)
+	if !ok {
+		t.Fatalf("%s %s, run %d: too few rounds of both", lang, name, i+1)
+	}
+	return f
+}
+
+// plantedRepo is the bundled pair with the loops, each switched on by a build tag or feature of its name.
+func plantedRepo(t *testing.T) string {
+	t.Helper()
+	repo := filepath.Join(t.TempDir(), "repo")
+	if _, err := pair.Write(t.Context(), repo); err != nil {
+		t.Fatal(err)
+	}
+	const (
+		goLoop   = "\tfor i := range %s {\n\t\tplanted ^= i * 31\n\t}\n"
+		rustLoop = "    for i in 0..%s {\n        std::hint::black_box(i);\n    }\n"
+	)
+	insert := func(file, after, text string) {
+		path := filepath.Join(repo, file)
+		old, err := os.ReadFile(path)
+		if err != nil || strings.Count(string(old), after) != 1 {
+			t.Fatalf("%s: %q stands in it %d times, want once (%v)", file, after, strings.Count(string(old), after), err)
+		}
+		if err := os.WriteFile(path, []byte(strings.Replace(string(old), after, after+text, 1)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	insert("go/core/pipeline.go", "func parse(body []byte) ([]Record, *Error) {\n", fmt.Sprintf(goLoop, "largeTurns"))
+	insert("go/core/pipeline.go", "func fingerprint(l *Line) string {\n", fmt.Sprintf(goLoop, "smallTurns"))
+	insert("rust/core/src/pipeline.rs", "fn parse(body: &[u8]) -> Result<Vec<Record>, Error> {\n", fmt.Sprintf(rustLoop, "LARGE_TURNS"))
+	insert("rust/core/src/pipeline.rs", "fn fnv(hash: u64, s: &str) -> u64 {\n", fmt.Sprintf(rustLoop, "SMALL_TURNS"))
+	insert("rust/core/src/pipeline.rs", "use crate::{Error, text};\n", `
+const LARGE_TURNS: u32 = if cfg!(feature = "large") { 5_700 } else { 0 };
+const SMALL_TURNS: u32 = if cfg!(feature = "small") { 6 } else { 0 };
+`)
+	insert("rust/core/Cargo.toml", "[features]\n", "large = []\nsmall = []\n")
+	insert("rust/axum/Cargo.toml", "[features]\n", "large = [\"duet-core/large\"]\nsmall = [\"duet-core/small\"]\n")
+	for name, text := range map[string]string{
+		"plant.go":       "package core\n\nvar planted int\n",
+		"plant_large.go": "//go:build large\n\npackage core\n\nconst largeTurns = 16_000\n",
+		"plant_flat.go":  "//go:build !large\n\npackage core\n\nconst largeTurns = 0\n",
+		"plant_small.go": "//go:build small\n\npackage core\n\nconst smallTurns = 60\n",
+		"plant_fair.go":  "//go:build !small\n\npackage core\n\nconst smallTurns = 0\n",
+	} {
+		if err := os.WriteFile(filepath.Join(repo, "go", "core", name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{{"add", "--all"}, {"-c", "user.name=e2e", "-c", "user.email=e2e@example.com", "commit", "--quiet", "-m", "Loops"}} {
+		if out, err := exec.Command("git", append([]string{"-C", repo}, args...)...).CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v: %s", args, err, out)
+		}
+	}
+	return repo
+}
+
+// countRounds counts every build of the pair in so many callgrind rounds, and measures nothing else.
+func countRounds(t *testing.T, repo string, rounds int, all bool) result.Run {
+	t.Helper()
+	src, err := source.Resolve(t.Context(), source.Options{Repo: repo, Base: "none"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	text, err := fs.ReadFile(workloads.Files, selftest.Heavy+".yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := workload.Parse(selftest.Heavy+".yaml", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := plan.Plan{
+		Schema: plan.Schema, Head: src.Head, NoBase: "builds of one commit are compared", Seed: 1, Services: map[plan.Variant]plan.Service{},
+		Workloads: []workload.Workload{w}, Rounds: plan.Rounds{Looks: []int{7}, Confirm: 7, CountLooks: []int{rounds}}, Window: selftest.Window(),
+	}
+	for _, name := range []string{"none", "large", "small", "moved"} {
+		if name == "large" && !all {
+			continue
+		}
+		for _, s := range builds(name) {
+			p.Services[plan.Variant{Service: s.Name, Side: plan.Head}] = s
+			p.Order = append(p.Order, s.Name)
+		}
+	}
+	variants := slices.SortedFunc(maps.Keys(p.Services), func(a, b plan.Variant) int { return strings.Compare(a.Service, b.Service) })
+	next := func(p plan.Plan, pr plan.Progress) plan.Step {
+		for _, v := range variants {
+			if !pr.Built[v] && !pr.Failed[v] {
+				return plan.Step{Kind: plan.StepBuild, Variant: v}
+			}
+		}
+		switch done := pr.Counted[plan.Screen]; {
+		case !pr.Calibrated[w.Name]:
+			return plan.Step{Kind: plan.StepCalibrate, Workload: w.Name}
+		case done < rounds && pr.CountOver[plan.Screen] == "":
+			return plan.Step{Kind: plan.StepCount, Phase: plan.Screen, Round: done + 1, Start: rotate(variants, done), Windows: []string{w.Name}}
+		}
+		return plan.Step{Kind: plan.StepDone}
+	}
+	run, err := harness.Run(t.Context(), p, harness.Options{Source: src, Version: "e2e", Attempt: 1, Next: next, Progress: logged{t}})
+	if err != nil || len(run.Failures) > 0 {
+		t.Fatalf("counting: %v %+v", err, run.Failures)
+	}
+	// As a report would see it.
+	encoded, err := result.Encode(run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("run.json has %d bytes, %d names", len(encoded), len(run.Names))
+	if run, err = result.Decode(encoded); err != nil {
+		t.Fatal(err)
+	}
+	return run
+}
+
+func rotate(variants []plan.Variant, by int) []plan.Variant {
+	by %= len(variants)
+	return slices.Concat(variants[by:], variants[:by])
+}
+
+// builds are the pair's services built with a tag and a feature.
+func builds(name string) []plan.Service {
+	goBuild := []string{"go", "build", "-tags", name, "-o", "made/" + name + "/nethttp", "."}
+	// Into one folder of the service's own, so that dependencies are compiled once.
+	rustBuild := []string{"cargo", "build", "--release", "--locked", "--target-dir", "target"}
+	if name != "none" {
+		rustBuild = append(rustBuild, "--features", name)
+	}
+	return []plan.Service{
+		{Name: "go-" + name, Lang: plan.Go, Dir: "go/nethttp", Build: goBuild, Binary: "made/" + name + "/nethttp"},
+		{Name: "rust-" + name, Lang: plan.Rust, Dir: "rust/axum", Build: rustBuild, Binary: "target/release/axum"},
+	}
+}
+
+// logged is a run's progress in a test's log.
+type logged struct{ t *testing.T }
+
+func (l logged) Begin(step string)                 { l.t.Logf("%s", step) }
+func (l logged) Update(format string, args ...any) {}
+func (l logged) Note(format string, args ...any)   { l.t.Logf(format, args...) }
