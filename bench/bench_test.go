@@ -107,7 +107,7 @@ func TestCompare(t *testing.T) {
 	got := compare([]cost{
 		client(nameFloor, 5, 6, 5), client(nameDuet, 6, 6, 6), client(nameWrk, 8, 8, 8),
 		client(nameFast+"1", 10, 10, 10), client(nameFast+"2", 7, 8, 9),
-	})
+	}, []against{{Other: nameFloor, AtMost: 1.15}, {Other: nameWrk, AtMost: 1}, {Other: nameFast, AtMost: 0.7}})
 	want := []against{
 		{Other: nameFloor, Ratio: 1.2, AtMost: 1.15}, {Other: nameWrk, Ratio: 0.75, AtMost: 1, Met: true},
 		{Other: nameFast + "2", Ratio: 0.75, AtMost: 0.7},

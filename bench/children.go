@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"embed"
 	"errors"
@@ -94,24 +93,7 @@ type server struct {
 // serve starts the server; stall is what it stops for, once a second.
 func (b *bench) serve(ctx context.Context, stall time.Duration) (*server, error) {
 	command := exec.CommandContext(ctx, filepath.Join(b.dir, "server"), strconv.Itoa(b.serverCPU), strconv.FormatInt(stall.Milliseconds(), 10))
-	command.Stderr = os.Stderr
-	out, err := command.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := command.Start(); err != nil {
-		return nil, fmt.Errorf("starting server: %w", err)
-	}
-	s := &server{command: command}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err == nil {
-		s.port, err = strconv.Atoi(strings.TrimSpace(line))
-	}
-	if err != nil {
-		s.stop()
-		return nil, fmt.Errorf("starting server: reading its port: %w", err)
-	}
-	return s, nil
+	return startServer(command)
 }
 
 func (s *server) stop() {

@@ -25,7 +25,7 @@ const asFlag = "-as"
 
 // asked is what a client is to do, as JSON after asFlag.
 type asked struct {
-	Client      string        `json:"client"` // duet, fasthttp
+	Client      string        `json:"client"` // duet, fasthttp; those of messages.go
 	Address     string        `json:"address"`
 	Connections int           `json:"connections"`
 	Duration    time.Duration `json:"duration"`
@@ -76,8 +76,15 @@ func asClient(ctx context.Context, text string, stdout io.Writer) error {
 		return fmt.Errorf("reading what to do: %w", err)
 	}
 	ask := askDuet
-	if a.Client == "fasthttp" {
+	switch a.Client {
+	case "fasthttp":
 		ask = askFasthttp
+	case clientDuet:
+		ask = askDuetMessages
+	case clientGobwas, clientCoder:
+		ask = askLibrary
+	case clientEcho:
+		return echo(stdout)
 	}
 	t, err := ask(ctx, a)
 	if err != nil {
@@ -94,6 +101,11 @@ func askDuet(ctx context.Context, a asked) (told, error) {
 		Host: a.Address, Spin: a.Spin,
 		Messages: []workload.Message{{Method: "GET", Path: "/", Expect: workload.Expect{Status: 200}}},
 	}
+	return askSlices(ctx, a, o)
+}
+
+// askSlices connects Duet's client and has it ask.
+func askSlices(ctx context.Context, a asked, o load.Options) (told, error) {
 	for range a.Connections {
 		conn, err := net.Dial("tcp", a.Address)
 		if err != nil {

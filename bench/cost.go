@@ -14,6 +14,7 @@ import (
 
 // costs are what one request costs each client in a closed loop.
 type costs struct {
+	Of          string    `json:"of"` // what is counted: request, message
 	Connections int       `json:"connections"`
 	Runs        int       `json:"runs"`
 	Duration    float64   `json:"duration_seconds"`
@@ -72,7 +73,11 @@ func (b *bench) cost(ctx context.Context) (*costs, error) {
 		return nil, err
 	}
 	defer s.stop()
-	contenders := b.contenders(ctx, s)
+	return b.costOf("request", b.contenders(ctx, s), []against{{Other: nameFloor, AtMost: 1.15}, {Other: nameWrk, AtMost: 1}, {Other: nameFast, AtMost: 0.7}})
+}
+
+// costOf runs contenders in turns, and sets Duet against the best of each others' kind.
+func (b *bench) costOf(what string, contenders []contender, aims []against) (*costs, error) {
 	clients := make([]cost, len(contenders))
 	for i, c := range contenders {
 		clients[i].Client = c.name
@@ -87,16 +92,16 @@ func (b *bench) cost(ctx context.Context) (*costs, error) {
 			}
 			clients[i].runs = append(clients[i].runs, perRequest(requests, spent, b.duration))
 		}
-		fmt.Fprintf(b.progress, "cost: run %d of %d\n", run+1, b.runs)
+		fmt.Fprintf(b.progress, "cost of a %s: run %d of %d\n", what, run+1, b.runs)
 	}
 	for i := range clients {
 		clients[i].summarise()
 	}
-	c := &costs{Connections: b.connections, Runs: b.runs, Duration: b.duration.Seconds(), Clients: clients, By: "CPU time"}
+	c := &costs{Of: what, Connections: b.connections, Runs: b.runs, Duration: b.duration.Seconds(), Clients: clients, By: "CPU time"}
 	if clients[0].UserCycles > 0 {
 		c.By = "cycles"
 	}
-	c.Against = compare(clients)
+	c.Against = compare(clients, aims)
 	return c, nil
 }
 
@@ -184,8 +189,8 @@ func median(values []float64) float64 {
 	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
 }
 
-// compare sets Duet against the floor, wrk and the best of fasthttp. The bounds are the project's aims.
-func compare(clients []cost) []against {
+// compare sets Duet against others, by the beginnings of their names: the best of each. The bounds are the project's aims.
+func compare(clients []cost, aims []against) []against {
 	find := func(prefix string) cost {
 		var best cost
 		for _, c := range clients {
@@ -196,7 +201,7 @@ func compare(clients []cost) []against {
 		return best
 	}
 	duet := find(nameDuet)
-	list := []against{{Other: nameFloor, AtMost: 1.15}, {Other: nameWrk, AtMost: 1}, {Other: nameFast, AtMost: 0.7}}
+	list := slices.Clone(aims)
 	for i := range list {
 		other := find(list[i].Other)
 		ratios := make([]float64, len(duet.runs))

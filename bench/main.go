@@ -1,7 +1,7 @@
 //go:build linux
 
 // Command bench proves the load generator: it prints what a request costs the client beside the floor and the peers,
-// what the clients say of a server that stalls, and how late Duet's sends are.
+// what the clients say of a server that stalls, how late Duet's sends are, and what a WebSocket message costs.
 //
 // Its stance: only ratios of interleaved runs on one server count. All figures of a table come from runs in turns, the
 // server on one core and the client on another; a figure that could not be measured is said so, never left out.
@@ -23,7 +23,7 @@ import (
 
 const usage = `usage: go -C bench run . [flags]
 
-Prints three tables (README.md says what they mean): cost, stall and lateness.
+Prints four tables (README.md says what they mean): cost, stall, lateness and messages.
 It needs cc, wrk and the go command on PATH, and two cores.
 `
 
@@ -60,7 +60,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() { fmt.Fprint(stderr, usage); flags.PrintDefaults() }
-	flags.StringVar(&o.tables, "tables", "cost,stall,lateness", "which tables")
+	flags.StringVar(&o.tables, "tables", "cost,stall,lateness,messages", "which tables")
 	flags.BoolVar(&o.json, "json", false, "print JSON")
 	flags.IntVar(&o.runs, "runs", 10, "interleaved `runs` of each client for the cost; a third of them for the stall and the lateness")
 	flags.DurationVar(&o.duration, "duration", 2*time.Second, "of one run for the cost and the lateness; whole seconds")
@@ -98,6 +98,7 @@ type report struct {
 	Cost     *costs      `json:"cost,omitempty"`
 	Stall    *stalls     `json:"stall,omitempty"`
 	Lateness *latenesses `json:"lateness,omitempty"`
+	Messages *costs      `json:"messages,omitempty"`
 }
 
 func measure(ctx context.Context, o options, progress io.Writer) (report, error) {
@@ -115,8 +116,10 @@ func measure(ctx context.Context, o options, progress io.Writer) (report, error)
 			r.Stall, err = b.stall(ctx)
 		case "lateness":
 			r.Lateness, err = b.lateness(ctx)
+		case "messages":
+			r.Messages, err = b.messages(ctx)
 		default:
-			err = fmt.Errorf("unexpected table %q: expected cost, stall or lateness", table)
+			err = fmt.Errorf("unexpected table %q: expected cost, stall, lateness or messages", table)
 		}
 		if err != nil {
 			return report{}, err

@@ -24,6 +24,9 @@ func (r report) print(w io.Writer) error {
 	if r.Stall != nil {
 		r.Stall.print(row)
 	}
+	if r.Messages != nil {
+		r.Messages.print(row)
+	}
 	if r.Lateness != nil {
 		r.Lateness.print(row)
 	}
@@ -31,10 +34,10 @@ func (r report) print(w io.Writer) error {
 }
 
 func (c costs) print(row func(...string)) {
-	row(fmt.Sprintf("\ncost of a request, closed loop, %d connections, the client with all its threads: medians of %d interleaved runs of %g s\n",
-		c.Connections, c.Runs, c.Duration))
+	row(fmt.Sprintf("\ncost of a %s, closed loop, %d connections, the client with all its threads: medians of %d interleaved runs of %g s\n",
+		c.Of, c.Connections, c.Runs, c.Duration))
 	counted := c.By == "cycles"
-	head := []string{"client", "req/s", "CPU µs"}
+	head := []string{"client", c.Of + "s/s", "CPU µs"}
 	if counted {
 		head = append(head, "instructions user", "kernel", "cycles user", "kernel")
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,7 +12,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/duet-bench/duet/internal/build"
+	"github.com/duet-bench/duet/internal/container"
 	"github.com/duet-bench/duet/internal/harness"
+	"github.com/duet-bench/duet/internal/postgres"
 	"github.com/duet-bench/duet/internal/report"
 	"github.com/duet-bench/duet/internal/sandbox"
 	"github.com/duet-bench/duet/internal/service"
@@ -37,17 +41,17 @@ run would be.`,
 			if err := n.alone(c); err != nil {
 				return err
 			}
-			findings := examine(build.Toolchains(c.Context(), os.Environ()))
+			findings := append(examine(build.Toolchains(c.Context(), os.Environ())), containers(c.Context()))
 			if installs {
 				event, err := eventOf(w)
 				if err != nil {
 					return err
 				}
-				if why, err := d.idle(modeMeasure, event); err != nil || why != "" {
-					return said(w, why, err)
+				if why, err := d.idle(modeMeasure, event); d.mode != modeFetch && (err != nil || why != "") {
+					return nothingToDo(w, why, err)
 				}
 				install(c.Context(), w, findings)
-				findings = examine(build.Toolchains(c.Context(), os.Environ()))
+				findings = append(examine(build.Toolchains(c.Context(), os.Environ())), containers(c.Context()))
 			}
 			if err := printFindings(w, findings); err != nil {
 				return err
@@ -92,6 +96,7 @@ func examine(toolchains map[string]string) []finding {
 	all = append(all,
 		finding{subject: "isolation: own uid", ok: probe.Root || probe.Sudo, found: rights(probe), cure: "run as root, or as a user that may `sudo -n`: builds and services then get a uid of their own"},
 		finding{subject: "network namespaces", ok: probe.Namespaces || probe.Sudo, found: "services on one fixed port run together", cure: "run as root, or as a user that may `sudo -n`: until then services on one fixed port take turns"},
+		database(),
 		hardwareCounters(),
 		valgrind(),
 		library("gperftools", []string{"libprofiler.so.0", "libtcmalloc.so.4"}, "apt-get install google-perftools libgoogle-perftools4"),
@@ -101,6 +106,18 @@ func examine(toolchains map[string]string) []finding {
 		return all[:6]
 	}
 	return all
+}
+
+// containers says whether there is an engine for isolation: container, which works on any system.
+func containers(ctx context.Context) finding {
+	f := finding{subject: "isolation: container"}
+	engine, err := container.Find(ctx)
+	if err != nil {
+		f.cure = sandbox.Sanitize(err.Error())
+		return f
+	}
+	f.ok, f.found = true, fmt.Sprintf("a docker engine with %d cores answers", engine.CPUs)
+	return f
 }
 
 func rights(a sandbox.Abilities) string {
@@ -150,6 +167,20 @@ func valgrind() finding {
 		return finding{subject: f.subject, cure: use + "; " + f.found + " is here, but vgdb is not on PATH: apt-get install --reinstall valgrind"}
 	}
 	f.found += " and vgdb: " + use
+	return f
+}
+
+// database says which server `resources: {postgres: …}` would start.
+func database() finding {
+	f := finding{subject: "postgres", cure: "for resources: {postgres: …}; " + postgres.Cure + ", or an existing server by url_env"}
+	found, err := postgres.Find(os.Getenv("PATH"))
+	var missing *postgres.MissingError
+	switch {
+	case err == nil:
+		f.ok, f.found = true, found.Version+" in "+found.Dir+": started for resources: {postgres: …}"
+	case errors.As(err, &missing) && len(missing.TooOld) > 0:
+		f.cure = err.Error()
+	}
 	return f
 }
 

@@ -15,6 +15,7 @@ const (
 	modeAuto    = "auto"    // measure and publish; on workflow_run publish what the other run measured
 	modeMeasure = "measure" // measure and gate, in a job whose token may not write
 	modePublish = "publish" // publish alone
+	modeFetch   = "fetch"   // fill the folder that caches keep, in the default branch's job
 )
 
 // The values of --drafts.
@@ -28,23 +29,29 @@ const (
 type duty struct{ mode, drafts string }
 
 func (d *duty) flags(c *cobra.Command) {
-	c.Flags().StringVar(&d.mode, "mode", "", "as a step of a job: auto, measure or publish; an event that asks for nothing then ends well, and says why")
+	c.Flags().StringVar(&d.mode, "mode", "", "as a step of a job: auto, measure, publish or fetch; an event that asks for nothing then ends well, and says why")
 	c.Flags().StringVar(&d.drafts, "drafts", draftsMeasure, "with --mode: measure or skip pull requests that are drafts")
 }
 
-// idle says why a step has nothing to do; empty where it has. A step is measure, publish or gate.
+// idle says why a step has nothing to do; empty where it has. A step is fetch, measure, publish or gate.
 func (d *duty) idle(step string, e *source.Event) (why string, err error) {
 	switch d.mode {
 	case "":
 		return "", nil
-	case modeAuto, modeMeasure, modePublish:
+	case modeAuto, modeMeasure, modePublish, modeFetch:
 	default:
-		return "", plan.Usagef("", "--mode %q: expected one of %s, %s, %s", d.mode, modeAuto, modeMeasure, modePublish)
+		return "", plan.Usagef("", "--mode %q: expected one of %s, %s, %s, %s", d.mode, modeAuto, modeMeasure, modePublish, modeFetch)
 	}
 	switch d.drafts {
 	case draftsMeasure, draftsSkip:
 	default:
 		return "", plan.Usagef("", "--drafts %q: expected one of %s, %s", d.drafts, draftsMeasure, draftsSkip)
+	}
+	if fetches := step == modeFetch; fetches || d.mode == modeFetch {
+		if fetches && d.mode == modeFetch {
+			return "", nil
+		}
+		return "in mode fetch downloads are kept, and nothing else is done", nil
 	}
 	publishes := step == modePublish
 	if d.mode != modeAuto && publishes != (d.mode == modePublish) {

@@ -43,9 +43,10 @@ func TestDuty(t *testing.T) {
 		{"issue_comment", modeAuto, draftsMeasure, event("issue_comment"), "about no code", "about no code", ""},
 		{"unheard of", modeAuto, draftsMeasure, event(strings.Repeat("x", 100)), "about no code", "about no code", ""},
 		{"measure alone", modeMeasure, draftsMeasure, pull("opened"), works, "another job", ""},
+		{"fetch alone", modeFetch, draftsMeasure, event("push"), "nothing else", "nothing else", ""},
 		{"without a mode", "", draftsMeasure, event("issue_comment"), works, works, ""},
 		{"pull_request_target", modeAuto, draftsMeasure, event("pull_request_target"), "", "", "stranger's code beside a token"},
-		{"a strange mode", "mesure", draftsMeasure, pull("opened"), "", "", "expected one of auto, measure, publish"},
+		{"a strange mode", "mesure", draftsMeasure, pull("opened"), "", "", "expected one of auto, measure, publish, fetch"},
 		{"strange drafts", modeAuto, "yes", pull("opened"), "", "", "expected one of measure, skip"},
 	} {
 		d := duty{mode: v.mode, drafts: v.drafts}
@@ -61,6 +62,12 @@ func TestDuty(t *testing.T) {
 			case (why == "") != (want == "") || !strings.Contains(why, want):
 				t.Errorf("%s, %s: idle for %q, want %q", v.name, step, why, want)
 			}
+		}
+	}
+	for mode, want := range map[string]bool{modeFetch: true, modeAuto: false, modeMeasure: false, modePublish: false} {
+		d := duty{mode: mode, drafts: draftsMeasure}
+		if why, err := d.idle(modeFetch, event("push")); err != nil || (why == "") != want {
+			t.Errorf("mode %s: fetch is idle for %q, %v", mode, why, err)
 		}
 	}
 }

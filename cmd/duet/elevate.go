@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/duet-bench/duet/internal/plan"
 )
 
 // sudoMark is set for a Duet that started itself again through sudo; it also keeps the second one from trying.
@@ -39,10 +41,18 @@ func elevate(w world) (done bool, err error) {
 	if exec.Command(sudo, "-n", "-E", self, "--version").Run() != nil {
 		return false, nil
 	}
-	environ := append(withoutSecrets(os.Environ()), sudoMark+"=1", pathMark+"="+w.getenv("PATH"))
+	environ := append(withoutSecrets(os.Environ()), sudoMark+"=1", pathMark+"="+w.getenv("PATH"), cacheMark+"="+cacheFolder(w))
 	// The same process from here on: signals reach sudo, which hands them to Duet.
 	err = syscall.Exec(sudo, append([]string{sudo, "-n", "-E", self}, w.args...), environ)
 	return false, errors.Join(errors.New("starting again through sudo"), err)
+}
+
+// elevate is not needed where containers are asked for: root is then inside them alone.
+func (j *job) elevate(w world) (done bool, err error) {
+	if j.isolation.level == plan.IsolationContainer {
+		return false, nil
+	}
+	return elevate(w)
 }
 
 // owner is whom results belong to: the user who started Duet where it started itself again through sudo.

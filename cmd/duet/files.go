@@ -34,13 +34,21 @@ func newOutFolder(path string, w world) (outFolder, error) {
 	o := outFolder{path: path, owner: callerOf(w)}
 	var made []string // by this call
 	for dir := filepath.Clean(path); ; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) || dir == filepath.Dir(dir) {
+		info, err := os.Stat(dir)
+		if err == nil && o.owner == nobody() {
+			o.owner = ownerOfFolder(info)
+		}
+		if !errors.Is(err, fs.ErrNotExist) || dir == filepath.Dir(dir) {
 			break
 		}
 		made = append(made, dir)
 	}
 	if err := os.MkdirAll(path, 0o755); err != nil {
-		return o, plan.Usagef("choose another folder with --out", "making the folder for results: %w", err)
+		hint := "choose another folder with --out"
+		if errors.Is(err, fs.ErrPermission) {
+			hint += "; with `docker run`, be who may write there: --user \"$(id -u):$(id -g)\""
+		}
+		return o, plan.Usagef(hint, "making the folder for results: %w", err)
 	}
 	for _, dir := range made {
 		if err := o.owner.take(dir); err != nil {

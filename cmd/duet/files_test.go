@@ -36,6 +36,30 @@ func TestResultsBelongToTheCaller(t *testing.T) {
 	}
 }
 
+// What root leaves in somebody's folder is theirs, also without sudo: root in a container on a mounted repository.
+func TestResultsBelongToTheFolder(t *testing.T) {
+	const uid, gid = 12345, 12346
+	top := t.TempDir()
+	wantUID, wantGID := uid, gid
+	if os.Geteuid() != 0 { // then folders cannot be given away, and are not
+		wantUID, wantGID = os.Getuid(), os.Getgid()
+	} else if err := os.Chown(top, uid, gid); err != nil {
+		t.Fatal(err)
+	}
+	folder, err := newOutFolder(filepath.Join(top, defaultOut), world{getenv: func(string) string { return "" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := folder.write(runFile, []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{".duet", ".duet/.gitignore", ".duet/run.json"} {
+		if u, g := ownerOf(t, filepath.Join(top, path)); u != wantUID || g != wantGID {
+			t.Errorf("%s: belongs to %d:%d, want %d:%d", path, u, g, wantUID, wantGID)
+		}
+	}
+}
+
 func ownerOf(t *testing.T, path string) (uid, gid int) {
 	t.Helper()
 	info, err := os.Lstat(path)

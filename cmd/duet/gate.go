@@ -42,7 +42,7 @@ func (g *gating) run(ctx context.Context, w world) error {
 		return err
 	}
 	if why, err := g.idle("gate", event); err != nil || why != "" {
-		return said(w, why, err)
+		return nothingToDo(w, why, err)
 	}
 	run, err := readRun(filepath.Join(g.out, runFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -75,8 +75,8 @@ func (g *gating) run(ctx context.Context, w world) error {
 		Text: fmt.Sprintf("%v, and %s let it pass with the label %s", err, by, github.AcceptLabel)}})
 }
 
-// said says why a step has nothing to do.
-func said(w world, why string, err error) error {
+// nothingToDo says why a step has nothing to do.
+func nothingToDo(w world, why string, err error) error {
 	if err != nil {
 		return err
 	}

@@ -1,42 +1,33 @@
 package main
 
 import (
-	"encoding/json"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/duet-bench/duet/internal/github/fake"
 	"github.com/duet-bench/duet/internal/plan"
 	"github.com/duet-bench/duet/internal/result"
 )
 
-// labelled serves a pull request's labels and who put them there.
-func labelled(t *testing.T, status int, labels ...string) string {
+// labelled is GitHub with pull request 3 and its labels, by ann and ben in turn; eve's is gone again.
+func labelled(t *testing.T, may bool, labels ...string) *fake.Hub {
 	t.Helper()
-	mux := http.NewServeMux()
-	say := func(w http.ResponseWriter, v any) {
-		w.WriteHeader(status)
-		if err := json.NewEncoder(w).Encode(v); err != nil {
-			t.Error(err)
-		}
-	}
-	all, events := []any{}, []any{map[string]any{"event": "labeled", "label": map[string]any{"name": "bug"}, "actor": map[string]any{"login": "eve"}}}
+	h := forge(t, publishedHead)
+	h.Labelled(3, fake.Label{Name: "bug", Actor: "eve"})
+	h.Labelled(3, fake.Label{Name: "bug", Actor: "eve", Removed: true})
 	for i, l := range labels {
-		all = append(all, map[string]any{"name": l})
-		events = append(events, map[string]any{"event": "labeled", "label": map[string]any{"name": l}, "actor": map[string]any{"login": []string{"ann", "ben"}[i%2]}})
+		h.Labelled(3, fake.Label{Name: l, Actor: []string{"ann", "ben"}[i%2]})
 	}
-	mux.HandleFunc("GET /repos/o/r/issues/3/labels", func(w http.ResponseWriter, _ *http.Request) { say(w, all) })
-	mux.HandleFunc("GET /repos/o/r/issues/3/events", func(w http.ResponseWriter, _ *http.Request) { say(w, events) })
-	s := httptest.NewServer(mux)
-	t.Cleanup(s.Close)
-	return s.URL
+	if !may {
+		h.Grant(map[string]string{"contents": "read"})
+	}
+	return h
 }
 
 // gateStep runs `duet gate` in a job about pull request 3, over a run that regressed under base's gate.
-func gateStep(t *testing.T, gate plan.Gate, api string, args ...string) (exitStatus, string) {
+func gateStep(t *testing.T, gate plan.Gate, h *fake.Hub, args ...string) (exitStatus, string) {
 	t.Helper()
 	dir := t.TempDir()
 	if gate != "" {
@@ -61,11 +52,11 @@ func gateStep(t *testing.T, gate plan.Gate, api string, args ...string) (exitSta
 	}
 	vars := map[string]string{
 		"GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": "pull_request", "GITHUB_EVENT_PATH": event, "GITHUB_REPOSITORY": "o/r",
-		"GITHUB_API_URL": api, "GITHUB_TOKEN": "secret-token", "DUET_OUT": dir, "DUET_MODE": modeAuto,
+		"GITHUB_API_URL": h.URL, "GITHUB_TOKEN": fake.Token, "DUET_OUT": dir, "DUET_MODE": modeAuto,
 	}
 	var out strings.Builder
 	status := run(world{args: append([]string{"gate"}, args...), getenv: func(name string) string { return vars[name] }, stdout: &out, stderr: &out})
-	if strings.Contains(out.String(), "secret-token") {
+	if strings.Contains(out.String(), fake.Token) {
 		t.Error("the log holds the token")
 	}
 	return status, out.String()
@@ -77,23 +68,23 @@ func TestGate(t *testing.T) {
 		name   string
 		gate   plan.Gate
 		labels []string
-		status int
+		may    bool // read labels
 		args   []string
 		want   exitStatus
 		says   string
 	}{
-		{"off", plan.GateNever, nil, 200, nil, exitOK, ""},
-		{"tightened by the job", plan.GateNever, nil, 200, []string{"--fail-on", "regression"}, exitRegression, "refuses"},
-		{"loosened by the job", plan.GateRegression, nil, 200, []string{"--fail-on", "never"}, exitUsage, "may only be tightened"},
-		{"base refuses", plan.GateRegression, []string{"bug"}, 200, nil, exitRegression, "refuses"},
-		{"accepted", plan.GateRegression, []string{"duet-accept"}, 200, nil, exitOK, "ann let it pass with the label duet-accept"},
-		{"labelled twice", plan.GateRegression, []string{"duet-accept", "duet-accept"}, 200, nil, exitOK, "ben let it pass"},
-		{"another label", plan.GateRegression, []string{"duet-accepted"}, 200, nil, exitRegression, "refuses"},
-		{"labels cannot be read", plan.GateRegression, []string{"duet-accept"}, 403, nil, exitRegression, "could not be read"},
-		{"nothing was left", "", nil, 200, nil, exitNotMeasured, "ended before it left a result"},
-		{"another job's", plan.GateRegression, nil, 200, []string{"--mode", "publish"}, exitOK, "another job"},
+		{"off", plan.GateNever, nil, true, nil, exitOK, ""},
+		{"tightened by the job", plan.GateNever, nil, true, []string{"--fail-on", "regression"}, exitRegression, "refuses"},
+		{"loosened by the job", plan.GateRegression, nil, true, []string{"--fail-on", "never"}, exitUsage, "may only be tightened"},
+		{"base refuses", plan.GateRegression, []string{"bug"}, true, nil, exitRegression, "refuses"},
+		{"accepted", plan.GateRegression, []string{"duet-accept"}, true, nil, exitOK, "ann let it pass with the label duet-accept"},
+		{"labelled twice", plan.GateRegression, []string{"duet-accept", "duet-accept"}, true, nil, exitOK, "ben let it pass"},
+		{"another label", plan.GateRegression, []string{"duet-accepted"}, true, nil, exitRegression, "refuses"},
+		{"labels cannot be read", plan.GateRegression, []string{"duet-accept"}, false, nil, exitRegression, "could not be read"},
+		{"nothing was left", "", nil, true, nil, exitNotMeasured, "ended before it left a result"},
+		{"another job's", plan.GateRegression, nil, true, []string{"--mode", "publish"}, exitOK, "another job"},
 	} {
-		if status, log := gateStep(t, v.gate, labelled(t, v.status, v.labels...), v.args...); status != v.want || !strings.Contains(log, v.says) {
+		if status, log := gateStep(t, v.gate, labelled(t, v.may, v.labels...), v.args...); status != v.want || !strings.Contains(log, v.says) {
 			t.Errorf("%s: status %d, want %d\n%s", v.name, status, v.want, log)
 		}
 	}

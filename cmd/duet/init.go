@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/duet-bench/duet/internal/build"
+	"github.com/duet-bench/duet/internal/openapi"
 	"github.com/duet-bench/duet/internal/plan"
 )
 
@@ -21,14 +22,20 @@ import (
 var initTemplate string
 
 func initCommand(w world) *cobra.Command {
-	var repo string
+	var repo, openAPI string
 	c := &cobra.Command{
 		Use:   "init",
-		Short: "Write a commented duet.yml after finding Go main packages and Cargo binaries",
+		Short: "Write a commented duet.yml after finding Go main packages and Cargo binaries, or draft a workload",
 		Long: `Look for go.mod main packages and Cargo binaries and write a commented duet.yml for the first of each. The
-others are listed in it. An existing duet.yml is left alone.`,
-		Example: "  duet init",
+others are listed in it. An existing duet.yml is left alone.
+
+With --openapi, draft a workload instead, bench/NAME.yaml, from an OpenAPI 3.0 or 3.1 document in YAML or JSON: one
+request an operation, with comments on what to edit. Nothing that the document refers to is fetched.`,
+		Example: "  duet init\n  duet init --openapi docs/openapi.yaml",
 		RunE: func(c *cobra.Command, _ []string) error {
+			if openAPI != "" {
+				return initWorkload(w, repo, openAPI)
+			}
 			file := filepath.Join(repo, "duet.yml")
 			if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
 				return plan.Usagef("edit it, or move it away first", "%s is there already", file)
@@ -50,7 +57,43 @@ others are listed in it. An existing duet.yml is left alone.`,
 		},
 	}
 	c.Flags().StringVar(&repo, "repo", ".", "repository to look at")
+	c.Flags().StringVar(&openAPI, "openapi", "", "OpenAPI document to draft a workload from")
 	return c
+}
+
+// initWorkload drafts a workload from an OpenAPI document.
+func initWorkload(w world, repo, file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return plan.Usagef("", "reading the OpenAPI document: %w", err)
+	}
+	defer f.Close()
+	document, err := readAtMost(f, openapi.MaxBytes)
+	if err != nil {
+		return plan.Usagef("cut it to the operations that matter", "reading %s: %w", file, err)
+	}
+	draft, err := openapi.New(filepath.Base(file), document)
+	if err != nil {
+		return plan.Usagef("", "%w", err)
+	}
+	name := path.Join("bench", draft.Name+".yaml")
+	to := filepath.Join(repo, filepath.FromSlash(name))
+	if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
+		return plan.Usagef("edit it, or move it away first", "%s is there already", to)
+	}
+	out, err := newOutFolder(filepath.Dir(to), w)
+	if err != nil {
+		return err
+	}
+	if err := out.write(filepath.Base(to), draft.Text); err != nil {
+		return err
+	}
+	fmt.Fprintf(w.stdout, "wrote %s: %s drafted", to, count(draft.Requests, "request"))
+	if n := len(draft.LeftOut); n > 0 {
+		fmt.Fprintf(w.stdout, ", %s left out (the file says why)", count(n, "operation"))
+	}
+	fmt.Fprintf(w.stdout, "\nedit it, try it: duet workload check %s --url http://127.0.0.1:8080\nand name it in duet.yml: workloads: [./%s]\n", to, name)
+	return nil
 }
 
 // draft is what the template of a new duet.yml is filled with.

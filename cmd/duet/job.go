@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/duet-bench/duet/internal/container"
 	"github.com/duet-bench/duet/internal/parity"
 	"github.com/duet-bench/duet/internal/plan"
 	"github.com/duet-bench/duet/internal/result"
@@ -29,8 +30,10 @@ type job struct {
 	budget           time.Duration
 	seed             string
 	only             []string
+	services         []string
 	failOn           string
 	out              string
+	isolation        isolation
 }
 
 // defaultOut is where results go; it ignores itself in git.
@@ -45,6 +48,7 @@ func (j *job) flags(c *cobra.Command) {
 	f.StringVar(&j.config, "config", "duet.yml", "configuration, relative to the repository")
 	f.DurationVar(&j.budget, "budget", 0, "measuring time over all workloads, without builds and confirmation (default: duet.yml's, else 2m)")
 	f.StringVar(&j.seed, "seed", "", "seed of the order and of the requests (default: from head's sha and the attempt)")
+	f.StringSliceVar(&j.services, "services", nil, "measure only these services, by name or as lang/name: go/gin,rust/axum")
 	f.StringSliceVar(&j.only, "workload", nil, "measure only this workload (may be repeated)")
 }
 
@@ -56,11 +60,21 @@ func (j *job) outFlag(c *cobra.Command) {
 	c.Flags().StringVar(&j.out, "out", defaultOut, "folder for run.json, report.json and comment.md")
 }
 
+func (j *job) isolationFlags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&j.isolation.level, "isolation", "", "tighten what confines builds and services: basic or container (default: policy.isolation of base's duet.yml)")
+	f.StringVar(&j.isolation.image, "image", "", "image for --isolation container: Duet's own, or one made from it")
+	f.StringVar(&j.isolation.network, "fetch-network", "", "network of the container that downloads (default: the engine's)")
+}
+
 // prepared is a job whose every decision has been made and nothing has been run of.
 type prepared struct {
 	plan    plan.Plan
 	source  source.Resolution
 	attempt int
+
+	isolation isolation
+	engine    container.Engine // once refuse has found it; for containers alone
 }
 
 // prepare resolves the source, reads both configurations and makes the plan. It runs git, and nothing of theirs.
@@ -119,7 +133,7 @@ func (j *job) load(ctx context.Context, w world, src source.Resolution) (prepare
 		return prepared{}, plan.Usagef("", "parity.ignore: %w", err)
 	}
 	p.Warnings = append(p.Warnings, src.Warnings...)
-	return prepared{plan: p, source: src, attempt: attempt}, nil
+	return prepared{plan: p, source: src, attempt: attempt, isolation: j.isolation}, nil
 }
 
 // exclude keeps results of earlier runs from counting as changes.
@@ -192,7 +206,7 @@ func (j *job) planFlags(w world) (flags plan.Flags, attempt int, err error) {
 			return flags, 0, plan.Usagef("", "GITHUB_RUN_ATTEMPT %q: expected a whole number from 1", text)
 		}
 	}
-	flags = plan.Flags{Budget: j.budget, Attempt: attempt, FailOn: plan.Gate(j.failOn), Workloads: j.only}
+	flags = plan.Flags{Budget: j.budget, Attempt: attempt, FailOn: plan.Gate(j.failOn), Isolation: j.isolation.level, Workloads: j.only, Services: j.services}
 	if j.seed != "" {
 		seed, err := strconv.ParseUint(j.seed, 10, 64)
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/duet-bench/duet/internal/compare"
+	"github.com/duet-bench/duet/internal/container"
 	"github.com/duet-bench/duet/internal/harness"
 	"github.com/duet-bench/duet/internal/plan"
 	"github.com/duet-bench/duet/internal/result"
@@ -37,12 +38,12 @@ It exits 0, or 3 when head could not be measured: measuring never decides a job.
 				return err
 			}
 			if why, err := d.idle(modeMeasure, event); err != nil || why != "" {
-				return said(w, why, err)
+				return nothingToDo(w, why, err)
 			}
-			if done, err := elevate(w); done || err != nil {
+			if done, err := j.elevate(w); done || err != nil {
 				return err
 			}
-			if err := d.alone(w); err != nil {
+			if err := d.alone(w, j.isolation.level); err != nil {
 				return err
 			}
 			unlock, err := lockHost(c.Context(), w)
@@ -60,18 +61,19 @@ It exits 0, or 3 when head could not be measured: measuring never decides a job.
 	}
 	j.flags(c)
 	d.flags(c)
+	j.isolationFlags(c)
 	j.outFlag(c)
 	return c
 }
 
 // alone refuses to run their code with this user's own rights where later steps of the job hold a token: it could take
 // the place of what those steps run (SECURITY.md, T7).
-func (d *duty) alone(w world) error {
-	if d.mode != modeAuto || w.getenv("GITHUB_ACTIONS") != "true" || os.Geteuid() == 0 {
+func (d *duty) alone(w world, isolation string) error {
+	if isolation == plan.IsolationContainer || d.mode != modeAuto || w.getenv("GITHUB_ACTIONS") != "true" || os.Geteuid() == 0 {
 		return nil
 	}
 	return notMeasured{"builds and services would run with this job's own rights, and a later step of it holds a token: nothing was run; " +
-		"give the runner's user `sudo -n` or run the job as root, or measure in a job of its own (mode: measure, docs/workflows/fork-measure.yml)"}
+		"give the runner's user `sudo -n` or run the job as root, take isolation: container, or measure in a job of its own (mode: measure, docs/workflows/fork-measure.yml)"}
 }
 
 // measured is a finished measurement and where it was put.
@@ -112,7 +114,7 @@ func (p prepared) carryOut(ctx context.Context, w world) (result.Run, error) {
 	defer show.End()
 	o := harness.Options{
 		Source: p.source, Version: versionText(), Attempt: p.attempt,
-		PassEnv: w.lookup, Settle: compare.Settle, Progress: show,
+		PassEnv: w.lookup, Settle: compare.Settle, Progress: show, Seed: cacheFolder(w),
 	}
 	for _, warning := range p.plan.Warnings {
 		show.Note("note: %s", warning)
@@ -122,19 +124,41 @@ func (p prepared) carryOut(ctx context.Context, w world) (result.Run, error) {
 		run.State = result.NothingChanged
 		return run, nil
 	}
+	if p.plan.Policy.Isolation == plan.IsolationContainer {
+		return p.contained(ctx, o)
+	}
 	return harness.Run(ctx, p.plan, o)
 }
 
 // refuse ends a run before anything of theirs is executed.
-func (p prepared) refuse(ctx context.Context, w world) error {
+func (p *prepared) refuse(ctx context.Context, w world) error {
 	policy := p.plan.Policy
-	if policy.Isolation != "" && policy.Isolation != "basic" {
-		return notMeasured{fmt.Sprintf("policy.isolation: %s is not built yet, and it fails closed: nothing was run; use basic, or wait for it", policy.Isolation)}
+	if policy.Isolation == plan.IsolationStrict {
+		return notMeasured{"policy.isolation: strict is not built yet, and it fails closed: nothing was run; use container or basic, or wait for it"}
 	}
 	if p.plan.Fork && w.getenv("RUNNER_ENVIRONMENT") == "self-hosted" && policy.SelfHostedForks != "allow" {
 		return notMeasured{"a fork's code is not run on a self-hosted runner: nothing was run; base's duet.yml may allow it with policy: {self-hosted-forks: allow}"}
 	}
-	_, err := p.source.CredentialsPersisted(ctx)
+	if _, err := p.source.CredentialsPersisted(ctx); err != nil {
+		return err
+	}
+	if policy.Isolation != plan.IsolationContainer {
+		return nil
+	}
+	return p.findEngine(ctx)
+}
+
+// findEngine refuses where a container is asked for and none can be had.
+func (p *prepared) findEngine(ctx context.Context) error {
+	if p.isolation.image == "" {
+		return plan.Usagef("name it with --image or DUET_IMAGE; `docker build -t duet .` in Duet's repository makes one",
+			"isolation: container, and no image is named: nothing was run")
+	}
+	var err error
+	var none *container.EngineError
+	if p.engine, err = container.Find(ctx); errors.As(err, &none) {
+		return notMeasured{"isolation: container fails closed, nothing was run: " + none.Error()}
+	}
 	return err
 }
 

@@ -29,7 +29,7 @@ about how many minutes it will take, builds included. Nothing is built, started 
 				return err
 			}
 			if why, err := d.idle(modeMeasure, event); err != nil || why != "" {
-				return said(w, why, err)
+				return nothingToDo(w, why, err)
 			}
 			prep, err := j.prepare(c.Context(), w)
 			if err != nil {
@@ -73,6 +73,9 @@ func printPlan(out io.Writer, p plan.Plan) error {
 		fmt.Fprintln(out, "nothing changed outside ignore: a run would say so and end before building (--base none measures head alone)")
 		return nil
 	}
+	for _, line := range describeDatabase(p) {
+		fmt.Fprintln(out, line)
+	}
 	estimate := plan.Estimates(p)
 	fmt.Fprintf(out, "with  %s\n", p.Choice())
 	fmt.Fprintf(out, "seed  %d\ntime  about %s: builds %s, measuring %s, instructions %s, confirmation up to %s\n\n", p.Seed,
@@ -84,6 +87,37 @@ func printPlan(out io.Writer, p plan.Plan) error {
 	}
 	_, err := fmt.Fprintln(out, strings.Join(report.Grid([]string{"step", "what", "order"}, rows), "\n"))
 	return err
+}
+
+// describeDatabase says which server there would be, and what each side's databases are made from.
+func describeDatabase(p plan.Plan) []string {
+	how, wanted := p.Database()
+	if !wanted {
+		return nil
+	}
+	server := "a throwaway server, reached by " + string(how.Connect)
+	if how.URLEnv != "" {
+		server = "the server in " + how.URLEnv
+	}
+	lines := []string{"postgres: " + server + "; a fresh database for each variant and trial"}
+	for _, side := range []plan.Side{plan.Base, plan.Head} {
+		asked := p.Resources[side].Postgres
+		if asked == nil {
+			continue
+		}
+		var files []string
+		for _, file := range []string{asked.Schema, asked.Data} {
+			if file != "" {
+				files = append(files, file)
+			}
+		}
+		from := "empty"
+		if len(files) > 0 {
+			from = "from " + strings.Join(files, " and ")
+		}
+		lines = append(lines, fmt.Sprintf("postgres: %s's %s", side, from))
+	}
+	return lines
 }
 
 // describeStep says what a step does and, for a round, the order of starts and of the first turns.

@@ -87,7 +87,7 @@ func (p *publishing) run(ctx context.Context, w world) error {
 	}
 	runner := github.NewRunner(w.stderr, w.getenv)
 	if why, err := p.idle(modePublish, event); err != nil || why != "" {
-		return errors.Join(said(w, why, err), runner.Outputs(outputs(report.Report{}, "", "")))
+		return errors.Join(nothingToDo(w, why, err), runner.Outputs(outputs(report.Report{}, "", "")))
 	}
 	if p.fromRun {
 		return p.publishRun(ctx, w, runner, event)

@@ -3,17 +3,15 @@ package main
 import (
 	"archive/zip"
 	"bytes"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/duet-bench/duet/internal/github/fake"
 	"github.com/duet-bench/duet/internal/plan"
 	"github.com/duet-bench/duet/internal/result"
 )
@@ -23,102 +21,48 @@ const (
 	otherHead     = "0000000000000000000000000000000000000001"
 )
 
-// forge is a pull request on a server: its head and its comments by Duet.
-type forge struct {
-	head     string
-	comments []string
-	refuse   bool
-	writes   int
-	// Of the run that measured: its artifact's zip, how it ended, its workflow's file, and base's duet.yml.
-	artifact             []byte
-	conclusion, workflow string
-	config               string
-}
+const measuring = ".github/workflows/duet.yml"
 
-func (f *forge) serve(t *testing.T) string {
+// forge is GitHub with pull request 3, whose head is a commit, and ann's word in it.
+func forge(t *testing.T, head string) *fake.Hub {
 	t.Helper()
-	mux := http.NewServeMux()
-	say := func(w http.ResponseWriter, status int, v any) {
-		w.WriteHeader(status)
-		if err := json.NewEncoder(w).Encode(v); err != nil {
-			t.Error(err)
-		}
-	}
-	comment := func(i int) map[string]any {
-		return map[string]any{"id": i + 1, "body": f.comments[i], "user": map[string]any{"login": "github-actions[bot]"}}
-	}
-	write := func(w http.ResponseWriter, r *http.Request, status int, take func(body string) int) {
-		if f.refuse {
-			say(w, 403, map[string]any{"message": "Resource not accessible by integration"})
-			return
-		}
-		var v struct{ Body string }
-		if err := json.NewDecoder(r.Body).Decode(&v); err != nil {
-			t.Error(err)
-		}
-		f.writes++
-		say(w, status, comment(take(v.Body)))
-	}
-	mux.HandleFunc("GET /repos/o/r/pulls/3", func(w http.ResponseWriter, _ *http.Request) {
-		say(w, 200, map[string]any{"head": map[string]any{"sha": f.head}})
-	})
-	mux.HandleFunc("GET /repos/o/r/issues/3/comments", func(w http.ResponseWriter, _ *http.Request) {
-		all := []any{}
-		for i := range f.comments {
-			all = append(all, comment(i))
-		}
-		say(w, 200, all)
-	})
-	mux.HandleFunc("POST /repos/o/r/issues/3/comments", func(w http.ResponseWriter, r *http.Request) {
-		write(w, r, 201, func(body string) int {
-			f.comments = append(f.comments, body)
-			return len(f.comments) - 1
-		})
-	})
-	mux.HandleFunc("PATCH /repos/o/r/issues/comments/1", func(w http.ResponseWriter, r *http.Request) {
-		write(w, r, 200, func(body string) int {
-			f.comments[0] = body
-			return 0
-		})
-	})
-	f.measured(mux, say)
-	s := httptest.NewServer(mux)
-	t.Cleanup(s.Close)
-	return s.URL
+	h := fake.New(t, fake.Options{})
+	h.Open(fake.Pull{Number: 3, Head: head, Base: otherHead, Branch: "x", Repository: "o/r"})
+	h.Say(3, "ann", "<!-- duet:v1:"+measuring+":duet.yml -->\nwhat is this?")
+	return h
 }
 
-// measured serves what the API says of the run that measured, 9, of a fork.
-func (f *forge) measured(mux *http.ServeMux, say func(http.ResponseWriter, int, any)) {
-	type object = map[string]any
-	repo := func(name string) object { return object{"full_name": name} }
-	mux.HandleFunc("GET /repos/o/r/actions/runs/9", func(w http.ResponseWriter, _ *http.Request) {
-		say(w, 200, object{"id": 9, "run_attempt": 2, "event": "pull_request", "workflow_id": 4, "head_sha": publishedHead, "head_branch": "x",
-			"conclusion": f.conclusion, "repository": repo("o/r"), "head_repository": repo("ann/r")})
-	})
-	mux.HandleFunc("GET /repos/o/r/actions/workflows/4", func(w http.ResponseWriter, _ *http.Request) {
-		say(w, 200, object{"id": 4, "path": f.workflow})
-	})
-	mux.HandleFunc("GET /repos/o/r/pulls", func(w http.ResponseWriter, _ *http.Request) {
-		say(w, 200, []any{object{"number": 3, "base": object{"sha": otherHead}, "head": object{"sha": f.head, "repo": repo("ann/r")}}})
-	})
-	mux.HandleFunc("GET /repos/o/r/actions/runs/9/artifacts", func(w http.ResponseWriter, _ *http.Request) {
-		list := []any{object{"id": 6, "name": "duet-run-1"}, object{"id": 7, "name": "duet-profiles-2"}}
-		if f.artifact != nil {
-			list = append(list, object{"id": 5, "name": "duet-run-2", "size_in_bytes": len(f.artifact), "workflow_run": object{"id": 9}})
+// forkedForge is GitHub with a fork's pull request 3, and run 9.2 that measured its head; artifact and config are nil where the
+// run left none, and where base has none.
+func forkedForge(t *testing.T, conclusion string, artifact, config []byte) *fake.Hub {
+	t.Helper()
+	h := forge(t, publishedHead)
+	h.Open(fake.Pull{Number: 3, Head: publishedHead, Base: otherHead, Branch: "x", Repository: "ann/r"})
+	h.Workflow(4, measuring)
+	h.Ran(fake.Run{ID: 9, Workflow: 4, Attempt: 2, Event: "pull_request", Head: publishedHead, Branch: "x", From: "ann/r", Conclusion: conclusion})
+	h.Left(fake.Artifact{ID: 6, Run: 9, Name: "duet-run-1", Zip: []byte("of the first attempt")})
+	h.Left(fake.Artifact{ID: 7, Run: 9, Name: "duet-profiles-2", Zip: []byte("never opened")})
+	if artifact != nil {
+		h.Left(fake.Artifact{ID: 5, Run: 9, Name: "duet-run-2", Zip: artifact})
+	}
+	if config != nil {
+		h.Holds(otherHead, "duet.yml", fake.File{Content: string(config)})
+	}
+	return h
+}
+
+// commented are the texts of Duet's comments; nobody else's is ever changed.
+func commented(t *testing.T, h *fake.Hub) (texts []string) {
+	t.Helper()
+	for _, c := range h.Comments(3) {
+		switch {
+		case strings.HasSuffix(c.Author, "[bot]"):
+			texts = append(texts, c.Body)
+		case len(c.History) != 1:
+			t.Errorf("%s's comment was changed to %q", c.Author, c.Body)
 		}
-		say(w, 200, object{"artifacts": list})
-	})
-	mux.HandleFunc("GET /repos/o/r/actions/artifacts/5/zip", func(w http.ResponseWriter, r *http.Request) {
-		http.Redirect(w, r, "http://"+r.Host+"/blob", http.StatusFound)
-	})
-	mux.HandleFunc("GET /blob", func(w http.ResponseWriter, _ *http.Request) { w.Write(f.artifact) })
-	mux.HandleFunc("GET /repos/o/r/contents/duet.yml", func(w http.ResponseWriter, r *http.Request) {
-		if f.config == "" || r.URL.Query().Get("ref") != otherHead {
-			say(w, 404, object{"message": "Not Found"})
-			return
-		}
-		say(w, 200, object{"type": "file", "encoding": "base64", "size": len(f.config), "content": base64.StdEncoding.EncodeToString([]byte(f.config))})
-	})
+	}
+	return texts
 }
 
 // regressed gives a recorded run rounds in which Go's head takes twice base's CPU.
@@ -153,10 +97,11 @@ func regressed(t *testing.T, text []byte) []byte {
 type published struct {
 	status                  exitStatus
 	stderr, summary, output string
+	comments                []string // Duet's
 }
 
 // publish runs the command in a job about a pull request; runJSON names a recorded run, "" leaves none.
-func publish(t *testing.T, f *forge, runJSON string, env map[string]string, args ...string) published {
+func publish(t *testing.T, h *fake.Hub, runJSON string, env map[string]string, args ...string) published {
 	t.Helper()
 	dir := t.TempDir()
 	file := func(name string) string { return filepath.Join(dir, name) }
@@ -182,8 +127,8 @@ func publish(t *testing.T, f *forge, runJSON string, env map[string]string, args
 	}
 	vars := map[string]string{
 		"GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": "pull_request", "GITHUB_EVENT_PATH": file("event.json"), "GITHUB_REPOSITORY": "o/r",
-		"GITHUB_API_URL": f.serve(t), "GITHUB_SERVER_URL": "https://ghe.local", "GITHUB_TOKEN": "secret-token", "GITHUB_RUN_ID": "7", "GITHUB_RUN_ATTEMPT": "1",
-		"GITHUB_WORKFLOW_REF": "o/r/.github/workflows/duet.yml@refs/pull/3/merge", "GITHUB_OUTPUT": file("output"), "GITHUB_STEP_SUMMARY": file("summary"),
+		"GITHUB_API_URL": h.URL, "GITHUB_GRAPHQL_URL": h.GraphQL, "GITHUB_SERVER_URL": "https://ghe.local", "GITHUB_TOKEN": fake.Token, "GITHUB_RUN_ID": "7", "GITHUB_RUN_ATTEMPT": "1",
+		"GITHUB_WORKFLOW_REF": "o/r/.github/workflows/duet.yml@refs/pull/3/merge", "GITHUB_OUTPUT": file("output"), "GITHUB_STEP_SUMMARY": file("summary"), "DUET_AUTHOR": fake.Bot,
 	}
 	for name, value := range env {
 		vars[name] = value
@@ -200,9 +145,9 @@ func publish(t *testing.T, f *forge, runJSON string, env map[string]string, args
 		}
 		return string(text)
 	}
-	p.summary, p.output = read("summary"), read("output")
-	for what, text := range map[string]string{"log": p.stderr + stdout.String(), "summary": p.summary, "output": p.output, "comments": strings.Join(f.comments, "")} {
-		if strings.Contains(text, "secret-token") {
+	p.summary, p.output, p.comments = read("summary"), read("output"), commented(t, h)
+	for what, text := range map[string]string{"log": p.stderr + stdout.String(), "summary": p.summary, "output": p.output, "comments": strings.Join(p.comments, "")} {
+		if strings.Contains(text, fake.Token) {
 			t.Errorf("the %s holds the token", what)
 		}
 	}
@@ -210,21 +155,21 @@ func publish(t *testing.T, f *forge, runJSON string, env map[string]string, args
 }
 
 func TestPublish(t *testing.T) {
-	f := &forge{head: publishedHead}
-	if p := publish(t, f, "", nil, "--running"); p.status != exitOK || len(f.comments) != 1 || !strings.Contains(f.comments[0], "measuring") || p.summary != "" {
-		t.Fatalf("running: status %d, comments %q, summary %q\n%s", p.status, f.comments, p.summary, p.stderr)
+	f := forge(t, publishedHead)
+	if p := publish(t, f, "", nil, "--running"); p.status != exitOK || len(p.comments) != 1 || !strings.Contains(p.comments[0], "measuring") || p.summary != "" {
+		t.Fatalf("running: status %d, comments %q, summary %q\n%s", p.status, p.comments, p.summary, p.stderr)
 	}
 	p := publish(t, f, "regressed", nil)
-	if p.status != exitOK || len(f.comments) != 1 || f.writes != 2 {
-		t.Fatalf("measured: status %d, %d comments after %d writes\n%s", p.status, len(f.comments), f.writes, p.stderr)
+	if p.status != exitOK || len(p.comments) != 1 || f.Writes() != 2 {
+		t.Fatalf("measured: status %d, %d comments after %d writes\n%s", p.status, len(p.comments), f.Writes(), p.stderr)
 	}
-	if got := f.comments[0]; !strings.HasPrefix(got, "<!-- duet:v1:.github/workflows/duet.yml:duet.yml -->\n<!-- duet:run 7.1 "+publishedHead+" -->\n<!-- duet:said Go regressed, Rust unchanged -->\n### Duet: ") || !strings.Contains(got, "regressed") {
+	if got := p.comments[0]; !strings.HasPrefix(got, "<!-- duet:v1:.github/workflows/duet.yml:duet.yml -->\n<!-- duet:run 7.1 "+publishedHead+" -->\n<!-- duet:said Go regressed, Rust unchanged -->\n### Duet: ") || !strings.Contains(got, "regressed") {
 		t.Errorf("the comment says %.300q", got)
 	}
 	if !strings.Contains(p.summary, "regressed") {
 		t.Errorf("the summary says %.200q", p.summary)
 	}
-	for _, want := range []string{"\nregressed\n", "\nhttps://ghe.local/o/r/pull/3#issuecomment-1\n", "comment-url<<", "go-verdict<<", "rust-verdict<<", "report-path<<", "worst<<"} {
+	for _, want := range []string{"\nregressed\n", "\nhttps://ghe.local/o/r/pull/3#issuecomment-2\n", "comment-url<<", "go-verdict<<", "rust-verdict<<", "report-path<<", "worst<<"} {
 		if !strings.Contains(p.output, want) {
 			t.Errorf("the outputs lack %q:\n%s", want, p.output)
 		}
@@ -247,21 +192,22 @@ func TestPublishedStates(t *testing.T) {
 		"": "not judged", "cancelled": "cancelled", "crashed": "did not survive", "build-failed-head": "does not build", "no-base": "baseline: none",
 		"nothing-changed": "nothing to measure", "inconclusive": "inconclusive",
 	} {
-		f := &forge{head: publishedHead}
+		f := forge(t, publishedHead)
 		p := publish(t, f, name, nil)
-		if p.status != exitOK || len(f.comments) != 1 || !strings.Contains(headlineOf(f.comments[0]), want) {
-			t.Errorf("%s: status %d, comments %.300q, want %q\n%s", name, p.status, f.comments, want, p.stderr)
+		if p.status != exitOK || len(p.comments) != 1 || !strings.Contains(headlineOf(p.comments[0]), want) {
+			t.Errorf("%s: status %d, comments %.300q, want %q\n%s", name, p.status, p.comments, want, p.stderr)
 		}
 	}
 }
 
 // SECURITY.md, M3 and R12: a head that moved on and a token that may not write end green and say so.
 func TestPublishingNeverFailsTheJob(t *testing.T) {
-	moved := &forge{head: otherHead}
-	if p := publish(t, moved, "regressed", nil); p.status != exitOK || moved.writes != 0 || !strings.Contains(p.stderr, "newer head") || p.summary == "" {
-		t.Errorf("head moved on: status %d after %d writes\n%s", p.status, moved.writes, p.stderr)
+	moved := forge(t, otherHead)
+	if p := publish(t, moved, "regressed", nil); p.status != exitOK || moved.Writes() != 0 || !strings.Contains(p.stderr, "newer head") || p.summary == "" {
+		t.Errorf("head moved on: status %d after %d writes\n%s", p.status, moved.Writes(), p.stderr)
 	}
-	readOnly := &forge{head: publishedHead, refuse: true}
+	readOnly := forge(t, publishedHead)
+	readOnly.Grant(map[string]string{"contents": "read", "pull-requests": "read"})
 	if p := publish(t, readOnly, "regressed", nil); p.status != exitOK || strings.Count(p.stderr, "::notice") != 1 || p.summary == "" {
 		t.Errorf("read-only token: status %d\n%s", p.status, p.stderr)
 	}
@@ -270,26 +216,26 @@ func TestPublishingNeverFailsTheJob(t *testing.T) {
 		"another event": {"GITHUB_EVENT_NAME": "push"},
 		"no files":      {"GITHUB_STEP_SUMMARY": "", "GITHUB_OUTPUT": ""},
 	} {
-		f := &forge{head: publishedHead}
-		if p := publish(t, f, "regressed", change); p.status != exitOK || name != "no files" && (f.writes != 0 || p.summary == "") {
-			t.Errorf("%s: status %d after %d writes\n%s", name, p.status, f.writes, p.stderr)
+		f := forge(t, publishedHead)
+		if p := publish(t, f, "regressed", change); p.status != exitOK || name != "no files" && (f.Writes() != 0 || p.summary == "") {
+			t.Errorf("%s: status %d after %d writes\n%s", name, p.status, f.Writes(), p.stderr)
 		}
 	}
 }
 
 func TestPublishModes(t *testing.T) {
-	f := &forge{head: publishedHead}
-	if p := publish(t, f, "regressed", nil, "--comment", "summary-only"); p.status != exitOK || f.writes != 0 || p.summary == "" || p.output == "" {
-		t.Errorf("summary-only: status %d after %d writes, summary %.80q", p.status, f.writes, p.summary)
+	f := forge(t, publishedHead)
+	if p := publish(t, f, "regressed", nil, "--comment", "summary-only"); p.status != exitOK || f.Writes() != 0 || p.summary == "" || p.output == "" {
+		t.Errorf("summary-only: status %d after %d writes, summary %.80q", p.status, f.Writes(), p.summary)
 	}
-	if p := publish(t, f, "regressed", nil, "--comment", "off"); p.status != exitOK || f.writes != 0 || p.summary != "" || p.output == "" {
-		t.Errorf("off: status %d after %d writes, summary %.80q", p.status, f.writes, p.summary)
+	if p := publish(t, f, "regressed", nil, "--comment", "off"); p.status != exitOK || f.Writes() != 0 || p.summary != "" || p.output == "" {
+		t.Errorf("off: status %d after %d writes, summary %.80q", p.status, f.Writes(), p.summary)
 	}
 	for name, change := range map[string]map[string]string{
 		"outside of Actions": {"GITHUB_ACTIONS": ""}, "no run": {"GITHUB_RUN_ID": ""}, "a strange attempt": {"GITHUB_RUN_ATTEMPT": "x"},
 		"no repository": {"GITHUB_REPOSITORY": ""}, "plain http": {"GITHUB_API_URL": "http://ghe.local"},
 	} {
-		if p := publish(t, f, "regressed", change); p.status != exitUsage || f.writes != 0 {
+		if p := publish(t, f, "regressed", change); p.status != exitUsage || f.Writes() != 0 {
 			t.Errorf("%s: status %d, want %d\n%s", name, p.status, exitUsage, p.stderr)
 		}
 	}
@@ -325,53 +271,88 @@ func recorded(t *testing.T) []byte {
 // The fork mode: what another run measured is published by a job that has the token, by base's opinions.
 func TestPublishFromRun(t *testing.T) {
 	const baseConfig = "services:\n  - {name: go, lang: go, dir: go}\n  - {name: rust, lang: rust, dir: rust}\nworkloads: [health]\n"
-	sound := func() *forge {
-		return &forge{head: publishedHead, artifact: packed(t, recorded(t)), conclusion: "success", workflow: ".github/workflows/duet.yml", config: baseConfig}
-	}
-	from := func(f *forge) published {
+	from := func(f *fake.Hub) published {
 		return publish(t, f, "", map[string]string{"GITHUB_EVENT_NAME": "workflow_run"}, "--from-run")
 	}
-	f := sound()
-	p := from(f)
-	if p.status != exitOK || len(f.comments) != 1 || !strings.Contains(f.comments[0], "<!-- duet:run 9.2 "+publishedHead) || !strings.Contains(f.comments[0], "❌") ||
-		!strings.Contains(f.comments[0], "as honest as the code") || !strings.Contains(p.output, "\nregressed\n") {
-		t.Fatalf("status %d, comments %.600q\n%s", p.status, f.comments, p.stderr)
+	sound := func() *fake.Hub { return forkedForge(t, "success", packed(t, recorded(t)), []byte(baseConfig)) }
+	p := from(sound())
+	if p.status != exitOK || len(p.comments) != 1 || !strings.Contains(p.comments[0], "<!-- duet:run 9.2 "+publishedHead) || !strings.Contains(p.comments[0], "❌") ||
+		!strings.Contains(p.comments[0], "as honest as the code") || !strings.Contains(p.output, "\nregressed\n") {
+		t.Fatalf("status %d, comments %.600q\n%s", p.status, p.comments, p.stderr)
 	}
 	// A margin of base's that the doubled CPU is not beyond: the artifact's own margins do not count.
-	f = sound()
-	f.config = baseConfig + "margins: {cpu_per_request: 100%}\n"
-	if p := from(f); p.status != exitOK || len(f.comments) != 1 || strings.Contains(f.comments[0], "❌ Go regressed") {
-		t.Errorf("base's margin: status %d, comments %.300q\n%s", p.status, f.comments, p.stderr)
+	wide := forkedForge(t, "success", packed(t, recorded(t)), []byte(baseConfig+"margins: {cpu_per_request: 100%}\n"))
+	if p := from(wide); p.status != exitOK || len(p.comments) != 1 || strings.Contains(p.comments[0], "❌ Go regressed") {
+		t.Errorf("base's margin: status %d, comments %.300q\n%s", p.status, p.comments, p.stderr)
 	}
 	for name, v := range map[string]struct {
-		change func(*forge)
-		want   string // in the comment; "": nothing is written
+		conclusion string
+		artifact   []byte
+		config     []byte
+		change     func(*fake.Hub)
+		want       string // in the comment; "": nothing is written
 	}{
-		"no artifact, cancelled": {func(f *forge) { f.artifact, f.conclusion = nil, "cancelled" }, "cancelled"},
-		"no artifact, failed":    {func(f *forge) { f.artifact, f.conclusion = nil, "failure" }, "left no result"},
-		"no zip":                 {func(f *forge) { f.artifact = []byte("hello") }, "not a run"},
-		"no run.json":            {func(f *forge) { f.artifact = packed(t, []byte("{}")) }, "cannot be read"},
-		"another commit's": {func(f *forge) {
-			f.artifact = packed(t, bytes.ReplaceAll(recorded(t), []byte(publishedHead), []byte(otherHead)))
-		}, "another commit"},
-		"head moved on":           {func(f *forge) { f.head = otherHead }, ""},
-		"an impostor's workflow":  {func(f *forge) { f.workflow = ".github/workflows/evil.yml" }, ""},
-		"a config that is no use": {func(f *forge) { f.config = "services: 3\n" }, "cannot be used"},
-		"no config at base":       {func(f *forge) { f.config = "" }, "no duet.yml"},
+		"no artifact, cancelled": {"cancelled", nil, []byte(baseConfig), nil, "cancelled"},
+		"no artifact, failed":    {"failure", nil, []byte(baseConfig), nil, "left no result"},
+		"no zip":                 {"success", []byte("hello"), []byte(baseConfig), nil, "not a run"},
+		"no run.json":            {"success", packed(t, []byte("{}")), []byte(baseConfig), nil, "cannot be read"},
+		"another commit's": {"success", packed(t, bytes.ReplaceAll(recorded(t), []byte(publishedHead), []byte(otherHead))), []byte(baseConfig),
+			nil, "another commit"},
+		"a config that is no use": {"success", packed(t, recorded(t)), []byte("services: 3\n"), nil, "cannot be used"},
+		"no config at base":       {"success", packed(t, recorded(t)), nil, nil, "no duet.yml"},
+		"head moved on":           {"success", packed(t, recorded(t)), []byte(baseConfig), func(f *fake.Hub) { f.Push(3, otherHead) }, ""},
+		"an impostor's workflow":  {"success", packed(t, recorded(t)), []byte(baseConfig), func(f *fake.Hub) { f.Workflow(4, ".github/workflows/evil.yml") }, ""},
+		"the fork was deleted": {"success", packed(t, recorded(t)), []byte(baseConfig), func(f *fake.Hub) {
+			f.Ran(fake.Run{ID: 9, Workflow: 4, Attempt: 2, Event: "pull_request", Head: publishedHead, Branch: "x", Conclusion: "success"})
+		}, ""},
 	} {
-		f := sound()
-		v.change(f)
+		f := forkedForge(t, v.conclusion, v.artifact, v.config)
+		if v.change != nil {
+			v.change(f)
+		}
 		p := from(f)
 		switch {
 		case p.status != exitOK:
 			t.Errorf("%s: status %d\n%s", name, p.status, p.stderr)
-		case v.want == "" && f.writes != 0:
-			t.Errorf("%s: %d writes", name, f.writes)
-		case v.want != "" && (len(f.comments) != 1 || !strings.Contains(f.comments[0], v.want)):
-			t.Errorf("%s: comments %.600q, want %q\n%s", name, f.comments, v.want, p.stderr)
+		case v.want == "" && f.Writes() != 0:
+			t.Errorf("%s: %d writes", name, f.Writes())
+		case v.want != "" && (len(p.comments) != 1 || !strings.Contains(p.comments[0], v.want)):
+			t.Errorf("%s: comments %.600q, want %q\n%s", name, p.comments, v.want, p.stderr)
 		}
 	}
 	if p := publish(t, sound(), "", nil, "--from-run"); p.status != exitUsage {
 		t.Errorf("--from-run on a pull request: status %d", p.status)
+	}
+}
+
+// A later workflow's run of the newest head was published first, and an older one wrote over it: it puts it back, from the
+// artifact of that head's run.
+func TestPublishPutsTheNewestBack(t *testing.T) {
+	f := forkedForge(t, "success", packed(t, recorded(t)), nil)
+	f.Ran(fake.Run{ID: 12, Workflow: 4, Attempt: 1, Event: "pull_request", Head: otherHead, Branch: "x", From: "ann/r", Conclusion: "success"})
+	f.Left(fake.Artifact{ID: 8, Run: 12, Name: "duet-run-1", Zip: packed(t, bytes.ReplaceAll(recorded(t), []byte(publishedHead), []byte(otherHead)))})
+	f.Break("POST", "/comments", 1, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		next.ServeHTTP(w, r)
+		f.Push(3, otherHead)
+	})
+	p := publish(t, f, "", map[string]string{"GITHUB_EVENT_NAME": "workflow_run"}, "--from-run")
+	if p.status != exitOK || len(p.comments) != 1 || !strings.Contains(p.comments[0], "<!-- duet:run 12.1 "+otherHead) {
+		t.Errorf("status %d, comments %.300q\n%s", p.status, p.comments, p.stderr)
+	}
+}
+
+// Another token's comments are its own login's, whom GitHub is asked for.
+func TestPublishWithAnotherToken(t *testing.T) {
+	f := forge(t, publishedHead)
+	f.As("a-team[bot]")
+	if p := publish(t, f, "regressed", map[string]string{"DUET_AUTHOR": ""}); p.status != exitOK {
+		t.Errorf("status %d\n%s", p.status, p.stderr)
+	}
+	if p := publish(t, f, "cancelled", map[string]string{"DUET_AUTHOR": ""}); p.status != exitOK {
+		t.Errorf("status %d\n%s", p.status, p.stderr)
+	}
+	all := f.Comments(3)
+	if len(all) != 2 || all[1].Author != "a-team[bot]" || len(all[1].History) != 2 {
+		t.Errorf("the comments are %v, want one of the team's, edited", all)
 	}
 }

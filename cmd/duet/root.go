@@ -70,14 +70,19 @@ Exit status: 0 fine · 1 the gate refuses (a confirmed regression, answers that 
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		runCommand(w), demoCommand(w), planCommand(w), measureCommand(w), compareCommand(w), doctorCommand(w), initCommand(w),
-		selftestCommand(w), publishCommand(w), gateCommand(w),
+		selftestCommand(w), publishCommand(w), gateCommand(w), fetchCommand(w), insideCommand(w),
+		workloadCommand(w), claimsCommand(w),
 	)
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error { return flagsFromEnvironment(c, w.getenv) }
-	for _, c := range root.Commands() {
-		c.Args = usageArgs(c.Args)
-	}
-	root.Args = usageArgs(root.Args)
+	checkArgs(root)
 	return root
+}
+
+func checkArgs(c *cobra.Command) {
+	c.Args = usageArgs(c.Args)
+	for _, under := range c.Commands() {
+		checkArgs(under)
+	}
 }
 
 // flagsFromEnvironment sets each flag that was not given from DUET_ and its name, --fail-on from DUET_FAIL_ON, where that

@@ -22,7 +22,7 @@ workloads in rounds of interleaved trials against all four, and print the report
 report.json (opinions) and comment.md in the folder of --out.`,
 		Example: "  duet run\n  duet run --base main --head my-branch --budget 5m --seed 1 --out results",
 		RunE: func(c *cobra.Command, _ []string) error {
-			if done, err := elevate(w); done || err != nil {
+			if done, err := j.elevate(w); done || err != nil {
 				return err
 			}
 			return j.run(c.Context(), w)
@@ -30,6 +30,7 @@ report.json (opinions) and comment.md in the folder of --out.`,
 	}
 	j.flags(c)
 	j.gateFlag(c)
+	j.isolationFlags(c)
 	j.outFlag(c)
 	return c
 }

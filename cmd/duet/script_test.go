@@ -12,7 +12,7 @@ import (
 
 func TestMain(m *testing.M) {
 	sandbox.Helper()
-	testscript.Main(m, map[string]func(){"duet": main})
+	testscript.Main(m, map[string]func(){"duet": main, "docker": fakeDocker, "duet-calls": showCalls})
 }
 
 // TestScripts runs the command as users do, one .txtar a theme. Measuring has its tests in e2e.
@@ -21,6 +21,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("FAKE_DIR", env.WorkDir)
 			env.Setenv("GIT_CONFIG_GLOBAL", os.DevNull)
 			env.Setenv("GIT_CONFIG_NOSYSTEM", "1")
 			for _, who := range []string{"AUTHOR", "COMMITTER"} {

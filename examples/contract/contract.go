@@ -1,7 +1,8 @@
 // Package contract holds the vectors that every example service must pass: requests and the answers expected.
 //
 // The vectors are data (vectors/*.yaml, explained in README.md) and know no language or framework. This package
-// reads them and runs them against a base URL.
+// reads them and runs them against a base URL. The contract as a whole is openapi.yaml; what its database holds is
+// schema.sql and data.sql.
 package contract
 
 import (
@@ -16,6 +17,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"path"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -29,9 +31,24 @@ var vectors embed.FS
 
 // Vector is a few requests in a row. It needs nothing of the vectors before it.
 type Vector struct {
-	File  string `yaml:"-"`
+	File  string `yaml:"-"` // its base name
+	Needs Needs  `yaml:"-"`
 	Name  string `yaml:"name"`
 	Steps []Step `yaml:"steps"`
+}
+
+// Needs is what a service has to be started with for the vectors of a file.
+type Needs string
+
+const (
+	NeedsNothing  Needs = "" // they hold with a database and without
+	NeedsPostgres Needs = "postgres"
+	NeedsNone     Needs = "no postgres"
+)
+
+// With reports whether vectors of this need hold for a service with a database, or without.
+func (n Needs) With(database bool) bool {
+	return n == NeedsNothing || database == (n == NeedsPostgres)
 }
 
 // Step is one request and the answer expected.
@@ -84,37 +101,49 @@ func Vectors() ([]Vector, error) {
 		}
 		var doc struct {
 			About   string   `yaml:"about"`
+			Needs   Needs    `yaml:"needs"`
 			Vectors []Vector `yaml:"vectors"`
 		}
 		if err := yaml.UnmarshalWithOptions(text, &doc, yaml.Strict()); err != nil {
 			return nil, fmt.Errorf("reading %s: %w", file, err)
 		}
+		if doc.Needs != NeedsNothing && doc.Needs != NeedsPostgres && doc.Needs != NeedsNone {
+			return nil, fmt.Errorf("reading %s: unexpected needs %q: expected %q, %q or none", file, doc.Needs, NeedsPostgres, NeedsNone)
+		}
 		for _, v := range doc.Vectors {
-			v.File = file
+			v.File, v.Needs = path.Base(file), doc.Needs
 			all = append(all, v)
 		}
 	}
 	return all, nil
 }
 
+// Answer is what a service said, and what it was asked.
+type Answer struct {
+	parity.Answer
+	Request *http.Request
+	Step    int // of its vector, from 0
+}
+
 // Run sends the steps of v to the service at base ("http://127.0.0.1:8080") and returns every answer; the error
 // says, step by step, what was not as expected.
-func Run(ctx context.Context, client *http.Client, base string, v Vector) ([]parity.Answer, error) {
+func Run(ctx context.Context, client *http.Client, base string, v Vector) ([]Answer, error) {
 	// A redirect is an answer to look at, not one to follow.
 	direct := *client
 	direct.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 	captured := map[string]string{}
-	var answers []parity.Answer
+	var answers []Answer
 	var wrong []error
 	for i, step := range v.Steps {
 		answer, err := send(ctx, &direct, base, fill(step.Request, captured))
 		if err == nil {
+			answer.Step = i
 			answers = append(answers, answer)
-			err = capture(step.Capture, answer, captured)
+			err = capture(step.Capture, answer.Answer, captured)
 		}
 		if err == nil {
-			err = check(step, answer, captured)
+			err = check(step, answer.Answer, captured)
 		}
 		if err != nil {
 			wrong = append(wrong, fmt.Errorf("step %d, %s %s: %w", i+1, method(step.Request), step.Request.Path, err))
@@ -130,14 +159,14 @@ func method(r Request) string {
 	return r.Method
 }
 
-func send(ctx context.Context, client *http.Client, base string, r Request) (parity.Answer, error) {
+func send(ctx context.Context, client *http.Client, base string, r Request) (Answer, error) {
 	body, err := bodyOf(r)
 	if err != nil {
-		return parity.Answer{}, err
+		return Answer{}, err
 	}
 	req, err := http.NewRequestWithContext(ctx, method(r), base+r.Path, bytes.NewReader(body))
 	if err != nil {
-		return parity.Answer{}, err
+		return Answer{}, err
 	}
 	if r.Body != nil || r.Hex != "" {
 		req.Header.Set("Content-Type", "application/json")
@@ -150,14 +179,15 @@ func send(ctx context.Context, client *http.Client, base string, r Request) (par
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return parity.Answer{}, err
+		return Answer{}, err
 	}
 	defer resp.Body.Close()
 	got, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
 	if err != nil {
-		return parity.Answer{}, fmt.Errorf("reading answer: %w", err)
+		return Answer{}, fmt.Errorf("reading answer: %w", err)
 	}
-	return parity.Answer{Status: resp.StatusCode, Header: resp.Header, Body: got, Host: req.URL.Host}, nil
+	said := parity.Answer{Status: resp.StatusCode, Header: resp.Header, Body: got, Host: req.URL.Host}
+	return Answer{Answer: said, Request: req}, nil
 }
 
 func bodyOf(r Request) ([]byte, error) {
@@ -203,7 +233,7 @@ func expand(s string, captured map[string]string) string {
 
 func capture(paths map[string]string, a parity.Answer, into map[string]string) error {
 	for name, text := range paths {
-		path, err := jsonpath.Parse(text)
+		where, err := jsonpath.Parse(text)
 		if err != nil {
 			return fmt.Errorf("capturing %s: %w", name, err)
 		}
@@ -211,7 +241,7 @@ func capture(paths map[string]string, a parity.Answer, into map[string]string) e
 		if err := json.Unmarshal(a.Body, &doc); err != nil {
 			return fmt.Errorf("capturing %s: %w", name, err)
 		}
-		found := path.Select(doc)
+		found := where.Select(doc)
 		if len(found) != 1 {
 			return fmt.Errorf("capturing %s: got %d values at %s, want one", name, len(found), text)
 		}

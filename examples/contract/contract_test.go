@@ -1,18 +1,14 @@
 package contract
 
 import (
-	"bufio"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -21,97 +17,81 @@ import (
 	"github.com/duet-bench/duet/workloads"
 )
 
-// service is one example service: how to build it and where its binary ends up.
-type service struct {
-	name   string
-	dir    string
-	build  func(out string) []string
-	binary string // below dir; empty where build writes to out
-}
-
-func services() []service {
-	return []service{
-		{name: "go/nethttp", dir: "../go", build: func(out string) []string { return []string{"go", "build", "-o", out, "./nethttp"} }},
-		{
-			name: "rust/axum", dir: "../rust", binary: "target/debug/axum",
-			build: func(string) []string { return []string{"cargo", "build", "--quiet", "--locked", "--bin", "axum"} },
-		},
-	}
-}
-
-// TestServicesPassEveryVector builds every example service, runs all vectors against it, and compares the answers
-// of all services with each other: the part that makes them a pair.
-func TestServicesPassEveryVector(t *testing.T) {
+// TestServices holds every example service to the contract. All answers, without a database, with one, and with links
+// in it, are compared with the first one to the same request: services, languages and stores answer alike, which makes
+// any two of them a pair.
+func TestServices(t *testing.T) {
 	vectors, err := Vectors()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var first []parity.Answer
-	for _, s := range services() {
-		base, stop := start(t, s)
-		var answers []parity.Answer
-		for _, v := range vectors {
-			got, err := Run(t.Context(), http.DefaultClient, base, v)
-			if err != nil {
-				t.Errorf("%s, %s, %q:\n%v", s.name, v.File, v.Name, err)
-			}
-			answers = append(answers, got...)
-		}
-		stop()
-		if first == nil {
-			first = answers
-			continue
-		}
-		if len(answers) != len(first) {
-			t.Fatalf("%s: got %d answers, %s gave %d", s.name, len(answers), services()[0].name, len(first))
-		}
-		for i := range answers {
-			for _, finding := range parity.Compare(first[i], answers[i], nil) {
-				t.Errorf("answer %d: %s of %s (-) and %s (+) differ:\n%s", i+1, finding.What, services()[0].name, s.name, strings.Join(finding.Diff, "\n"))
-			}
-		}
+	spec, database, bin := readSpec(t), startPostgres(t), t.TempDir()
+	first := map[string]said{}
+	all := services()
+	for _, s := range all {
+		t.Run(s.name, func(t *testing.T) {
+			s.built(t, bin)
+			s.passes(t, "no database", vectors, spec, first)
+			s.passes(t, "postgres", vectors, spec, first, database.setting(t))
+			s.passes(t, "links in postgres", vectors, spec, first, database.setting(t), "LINKS=postgres")
+			t.Run("sockets", s.echoes)
+			t.Run("orders", func(t *testing.T) { s.queues(t, database) })
+			t.Run("failures", func(t *testing.T) { s.failsWith(t, database) })
+		})
 	}
+	t.Run("settings", func(t *testing.T) {
+		for _, s := range all {
+			s.built(t, bin)
+			s.refusesSettings(t)
+		}
+	})
 }
 
-// start builds and starts a service on a port of its own choice. stop ends it with SIGTERM, as a platform would,
-// and wants exit status 0.
-func start(t *testing.T, s service) (base string, stop func()) {
-	t.Helper()
-	binary := filepath.Join(t.TempDir(), "service")
-	argv := s.build(binary)
-	build := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
-	build.Dir = s.dir
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building %s: %v\n%s", s.name, err, out)
-	}
-	if s.binary != "" {
-		binary = filepath.Join(s.dir, s.binary)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	cmd := exec.CommandContext(ctx, binary)
-	cmd.Env = append(os.Environ(), "ADDR=127.0.0.1:0")
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("starting %s: %v", s.name, err)
-	}
-	line, err := bufio.NewReader(stderr).ReadString('\n')
-	_, addr, ok := strings.Cut(strings.TrimSpace(line), "listening on ")
-	if err != nil || !ok {
-		t.Fatalf("starting %s: got %q, %v", s.name, line, err)
-	}
-	return "http://" + addr, func() {
-		defer cancel()
+// passes runs the vectors that hold with these settings.
+func (s *service) passes(t *testing.T, name string, vectors []Vector, spec *spec, first map[string]said, settings ...string) {
+	t.Run(name, func(t *testing.T) {
+		p := start(t, s.binary, settings...)
+		ran, answers := 0, 0
+		for _, v := range vectors {
+			if !v.Needs.With(len(settings) > 0) {
+				continue
+			}
+			ran++
+			answers += s.pass(t, p.base, v, spec, first)
+		}
 		http.DefaultClient.CloseIdleConnections()
-		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Errorf("stopping %s: %v", s.name, err)
+		p.stop(t)
+		p.ended(t)
+		t.Logf("%d vectors, %d answers, ready after %v", ran, answers, p.ready.Round(time.Millisecond))
+	})
+}
+
+// said is a service's answer.
+type said struct {
+	by     string
+	answer parity.Answer
+}
+
+// pass runs one vector and returns how many answers it got.
+func (s *service) pass(t *testing.T, base string, v Vector, spec *spec, first map[string]said) int {
+	t.Helper()
+	answers, err := Run(t.Context(), http.DefaultClient, base, v)
+	if err != nil {
+		t.Errorf("%s, %q:\n%v", v.File, v.Name, err)
+	}
+	for _, a := range answers {
+		at := fmt.Sprintf("%s, %q, step %d", v.File, v.Name, a.Step+1)
+		before, ok := first[at]
+		if !ok {
+			first[at] = said{by: s.name, answer: a.Answer}
+			spec.check(t, at, a)
+			continue
 		}
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("stopping %s: %v", s.name, err)
+		for _, finding := range parity.Compare(before.answer, a.Answer, nil) {
+			t.Errorf("%s: %s of %s (-) and of this one (+) differ:\n%s", at, finding.What, before.by, strings.Join(finding.Diff, "\n"))
 		}
 	}
+	return len(answers)
 }
 
 // TestRepositoryConfig holds the repository's own duet.yml to what is here.
@@ -209,7 +189,8 @@ func TestVectorsAreWellFormed(t *testing.T) {
 			if s.Expect.Status == 0 || !strings.HasPrefix(s.Request.Path, "/") {
 				t.Errorf("%s, %q: a step without path or status", v.File, v.Name)
 			}
-			if s.Expect.JSON != "" && !json.Valid([]byte(s.Expect.JSON)) {
+			// A captured value may stand for a number or in a string.
+			if text := os.Expand(s.Expect.JSON, func(string) string { return "1" }); text != "" && !json.Valid([]byte(text)) {
 				t.Errorf("%s, %q: expected JSON is not JSON: %s", v.File, v.Name, s.Expect.JSON)
 			}
 			if _, err := bodyOf(s.Request); err != nil {
@@ -217,7 +198,7 @@ func TestVectorsAreWellFormed(t *testing.T) {
 			}
 		}
 	}
-	if len(vectors) < 15 {
+	if len(vectors) < 45 {
 		t.Errorf("got %d vectors: some files are missing", len(vectors))
 	}
 }

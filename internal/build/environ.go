@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/duet-bench/duet/internal/sandbox"
@@ -43,6 +44,22 @@ func (w *Workshop) networkEnvironment() map[string]string {
 		}
 	}
 	return env
+}
+
+// DownloadNames are the variables of an environment by which downloads elsewhere reach modules and crates as they would
+// here: proxies and Go's own settings. Certificates are files, and so are not among them.
+func DownloadNames(environ []string) []string {
+	var names []string
+	for _, variable := range environ {
+		name, value, _ := strings.Cut(variable, "=")
+		asked := slices.Contains(networkNames[:], name) && !strings.Contains(name, "SSL") || slices.Contains(goFetchSettings[:], name) ||
+			name == "CARGO_HTTP_PROXY" || name == "CARGO_HTTP_TIMEOUT"
+		if asked && value != "" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // searchPath is the caller's PATH behind the toolchain's own programs.

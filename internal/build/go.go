@@ -82,8 +82,7 @@ func (w *Workshop) prepareGo(ctx context.Context, r *recipe) error {
 	module, hasModule := upward(fsys, r.rel, "go.mod")
 	workspace, hasWorkspace := upward(fsys, r.rel, "go.work")
 	if !hasModule && !hasWorkspace && len(r.service.Build) == 0 {
-		return plan.Usagef("correct `dir:`, or say how to build it with `build:` and `binary:`",
-			"service %s: no go.mod in %s or above it", r.service.Name, r.service.Dir)
+		return w.notBuildable(r, "service %s: no go.mod in %s or above it", r.service.Name, r.service.Dir)
 	}
 	asked, err := w.askedGo(module, workspace)
 	if err != nil {
@@ -139,6 +138,9 @@ func (w *Workshop) goCommand(r *recipe, mains []goMain) error {
 		r.build, r.binary = r.service.Build, w.inDir(r.rel, r.service.Binary)
 		return nil
 	}
+	if len(mains) == 0 {
+		return w.notBuildable(r, "service %s: no package main in %s or below it", r.service.Name, r.service.Dir)
+	}
 	if err != nil {
 		return err
 	}
@@ -171,8 +173,7 @@ func chooseMain(s plan.Service, rel string, mains []goMain) (goMain, error) {
 	case 1:
 		return mains[0], nil
 	case 0:
-		return goMain{}, plan.Usagef("correct `dir:`, or say how to build it with `build:` and `binary:`",
-			"service %s: no package main in %s or below it", s.Name, s.Dir)
+		return goMain{}, fmt.Errorf("service %s: no package main in %s or below it", s.Name, s.Dir)
 	}
 	return goMain{}, plan.Usagef(
 		fmt.Sprintf("set `dir:` to one of them, or `build: [go, build, -o, app, %s]` with `binary: app`", names[0]),

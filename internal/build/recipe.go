@@ -146,6 +146,19 @@ func (w *Workshop) locate(r *recipe) error {
 	return nil
 }
 
+// notBuildable is the error of a service that has nothing to build it by. Where there is a Dockerfile, it can perhaps be
+// built there alone: Duet builds with the tools at hand, so that image has to be where Duet runs.
+func (w *Workshop) notBuildable(r *recipe, format string, args ...any) error {
+	hint := "correct `dir:`, or say how to build it with `build:` and `binary:`"
+	fsys := w.site.root.FS()
+	own := exists(fsys, path.Join(r.rel, "go.mod")) || exists(fsys, path.Join(r.rel, "Cargo.toml"))
+	if file := path.Join(r.rel, "Dockerfile"); exists(fsys, file) && !own {
+		hint = fmt.Sprintf("it has a Dockerfile, and Duet builds with the tools of the machine it runs on: name the image that %s builds in as the job's `container:` "+
+			"(`jobs: {duet: {container: IMAGE}}`), and say how to build there with `build:` and `binary:`", path.Join(r.service.Dir, "Dockerfile"))
+	}
+	return plan.Usagef(hint, format, args...)
+}
+
 // upward finds the nearest of the named files in dir and the folders above it, up to the tree's root.
 func upward(fsys fs.FS, dir string, names ...string) (string, bool) {
 	for {

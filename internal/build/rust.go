@@ -42,8 +42,7 @@ func (w *Workshop) prepareRust(ctx context.Context, r *recipe) error {
 	manifestDir := r.rel
 	if !exists(fsys, path.Join(r.rel, "Cargo.toml")) {
 		if len(r.service.Build) == 0 {
-			return plan.Usagef("correct `dir:`, or say how to build it with `build:` and `binary:`",
-				"service %s: no Cargo.toml in %s", r.service.Name, r.service.Dir)
+			return w.notBuildable(r, "service %s: no Cargo.toml in %s", r.service.Name, r.service.Dir)
 		}
 		found, ok := upward(fsys, r.rel, "Cargo.toml")
 		if !ok {

@@ -23,6 +23,9 @@ type Options struct {
 	Deadline time.Duration // of one fetch, one clean build, one incremental build; 0: DefaultDeadline
 	MinFree  int64         // bytes that must be free before a side is entered; 0: by its services
 	Progress func(string)  // hears what is being done; may be nil
+	// Seed is a folder of earlier downloads (the cache folder of Fetch), whose copy the first side begins with; it may be
+	// missing. Nothing that ran the code under test may ever have written to it.
+	Seed string
 }
 
 // Workshop owns the one path at which both sides are built. Its use, in this order:
@@ -40,9 +43,10 @@ type Workshop struct {
 	o    Options
 	site *site // nil: nobody is in
 
-	goHost   *goHost                    // once looked up
-	compiled map[string]map[string]bool // packages of the standard library, by toolchain
-	sysroots map[string]sysroot         // by channel
+	brought  map[plan.Side]map[string]download // what Bring brought in place of downloads
+	goHost   *goHost                           // once looked up
+	compiled map[string]map[string]bool        // packages of the standard library, by toolchain
+	sysroots map[string]sysroot                // by channel
 }
 
 // Site is one side's stay in the workshop.
@@ -76,7 +80,7 @@ func NewWorkshop(o Options) (*Workshop, error) {
 	if o.Progress == nil {
 		o.Progress = func(string) {}
 	}
-	w := &Workshop{o: o, compiled: map[string]map[string]bool{}, sysroots: map[string]sysroot{}}
+	w := &Workshop{o: o, brought: map[plan.Side]map[string]download{}, compiled: map[string]map[string]bool{}, sysroots: map[string]sysroot{}}
 	for _, folder := range []struct {
 		path string
 		mode fs.FileMode
@@ -119,6 +123,19 @@ func (w *Workshop) Enter(ctx context.Context, s Site) error {
 }
 
 func (w *Workshop) enter(ctx context.Context, s Site) error {
+	if err := w.moveIn(ctx, s); err != nil {
+		return err
+	}
+	if w.brought[s.Side] != nil {
+		w.takeDownloads(w.brought[s.Side])
+	} else if err := w.download(ctx); err != nil {
+		return err
+	}
+	return w.compileStandardLibrary(ctx)
+}
+
+// moveIn moves a side's tree to the fixed path and finds out how each service is built.
+func (w *Workshop) moveIn(ctx context.Context, s Site) error {
 	if err := w.checkSpace(s.Services); err != nil {
 		return err
 	}
@@ -143,22 +160,28 @@ func (w *Workshop) enter(ctx context.Context, s Site) error {
 			return context.Cause(ctx)
 		}
 	}
+	return nil
+}
+
+// download gets what the builds of the side that is in need, and keeps a copy for the other one.
+func (w *Workshop) download(ctx context.Context) error {
 	if err := w.fetchAll(ctx); err != nil {
 		return err
 	}
-	if err := w.keepCache(s); err != nil {
-		return err
-	}
-	return w.compileStandardLibrary(ctx)
+	return w.keepCache(w.site.Site)
 }
 
-// enterCache gives the side what base had downloaded, or nothing.
+// enterCache gives the side what was brought for it, else what base had downloaded, or nothing.
 func (w *Workshop) enterCache(s Site) error {
-	if err := os.Rename(w.path("kept", "cache"), w.cache()); err != nil {
+	from := w.path("kept", "cache")
+	if w.brought[s.Side] != nil {
+		from = w.broughtCache(s.Side)
+	}
+	if err := os.Rename(from, w.cache()); err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		if err := os.Mkdir(w.cache(), 0o755); err != nil {
+		if err := w.seedCache(); err != nil {
 			return err
 		}
 	}
@@ -166,6 +189,18 @@ func (w *Workshop) enterCache(s Site) error {
 		return err
 	}
 	return s.Box.Own(w.cache())
+}
+
+// seedCache makes the cache, with what earlier jobs downloaded, if anything.
+func (w *Workshop) seedCache() error {
+	if _, err := os.Stat(w.o.Seed); w.o.Seed == "" || errors.Is(err, fs.ErrNotExist) {
+		return os.Mkdir(w.cache(), 0o755)
+	}
+	w.o.Progress("copying earlier downloads")
+	if err := copyTree(w.o.Seed, w.cache()); err != nil {
+		return w.spaceError(fmt.Errorf("copying earlier downloads from %s: %w", w.o.Seed, err))
+	}
+	return nil
 }
 
 // keepCache puts a copy of what base downloaded aside for head, before any code of base's runs.

@@ -102,8 +102,10 @@ type Comparisons struct {
 	Services map[string]ServiceVerdict
 	Rows     []Comparison // ordered: services as in the plan, workloads as in the plan, metrics as in the table
 	Gaps     []Gap
-	Worst    *Comparison // the confirmed regression with the largest ln(near end) ÷ ln(1+margin); nil when there is none
-	Why      []Why       // of regressions, in the order of the rows
+	// Standings are the services at head beside each other, where there are three or more.
+	Standings []Standing
+	Worst     *Comparison // the confirmed regression with the largest ln(near end) ÷ ln(1+margin); nil when there is none
+	Why       []Why       // of regressions, in the order of the rows
 	// ParityBroke says that head's answers differ where base's agreed: the gate treats it as a regression.
 	ParityBroke bool
 	// Withheld are the pairs by name whose services do not answer alike, or may not: they have no gaps.

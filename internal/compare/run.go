@@ -42,7 +42,7 @@ func Run(run result.Run) Comparisons {
 	c.Why = r.whys(services, c.Rows)
 	differ := r.parity()
 	c.ParityBroke, c.Withheld = differ.broke, differ.unlike
-	c.Gaps = r.gaps(differ)
+	c.Gaps, c.Standings = r.gaps(differ), r.standings(services)
 	c.Warnings = slices.Concat(apart(c.Rows), r.leftOut(services), differ.warnings, r.onlyAtBase())
 	return c
 }
@@ -101,6 +101,9 @@ func (r record) candidate(service, workload string, m result.Metric) candidate {
 	head := r.figures(variant(service, plan.Head), workload, m)
 	c.row.Head, _ = stats.Median(slices.Collect(maps.Values(head)))
 	why := r.uncompared(service)
+	if stopped := r.run.Stopped[workload]; why == "" && stopped != "" {
+		why = stopped
+	}
 	if why == "" && r.identical[service] {
 		c.row.identical(len(head), m)
 		return c

@@ -309,6 +309,39 @@ func TestSettle(t *testing.T) {
 	}
 }
 
+// A workload that was stopped has rows that are not judged and say why, of identical services too; nothing waits for them.
+func TestStoppedWorkload(t *testing.T) {
+	const why = "PostgreSQL was not found: apt-get install postgresql"
+	w := newWorld(2, 0.002, "list", "db")
+	for round := range 7 {
+		w.round("list", plan.Screen, round+1)
+	}
+	w.identical("rust")
+	w.run.Stopped = map[string]string{"db": why}
+	for _, r := range compare.Settle(&w.run) {
+		if r.Workload == "db" {
+			t.Errorf("%+v waits for a workload that was stopped", r)
+		}
+	}
+	services := map[string]int{}
+	c := compare.Run(w.run)
+	for _, row := range c.Rows {
+		if row.Workload != "db" {
+			continue
+		}
+		services[row.Service]++
+		if row.Verdict != compare.NotJudged || row.Why != why {
+			t.Errorf("%s %s: %s, %q, want not judged because of %q", row.Service, row.Metric, row.Verdict, row.Why, why)
+		}
+	}
+	if services["go"] == 0 || services["rust"] == 0 {
+		t.Errorf("rows of the stopped workload: %v, want some of each service", services)
+	}
+	if len(c.Rows) == services["go"]+services["rust"] {
+		t.Error("the other workload has no rows")
+	}
+}
+
 // A suspect that was never confirmed is inconclusive and says so; nothing is regressed from screening alone.
 func TestSuspectsNeedFreshRounds(t *testing.T) {
 	w := newWorld(8, 0.002, "list")

@@ -152,7 +152,7 @@ func roundsWord(m result.Metric) string {
 
 // Settle says where every row stands after a look: suspect when the median effect is beyond the margin,
 // decided when the 1 − 2α interval lies inside it, else open. The harness puts the answer into
-// plan.Progress.Rows; rows that nobody will judge (no base, identical, facts) are not in it. A row that more
+// plan.Progress.Rows; rows that nobody will judge (no base, identical, facts, a stopped workload) are not in it. A row that more
 // rounds cannot help (no figure, too few requests in sight) is decided: nothing waits for it.
 func Settle(run *result.Run) []plan.Row {
 	r := newRecord(run)
@@ -162,6 +162,9 @@ func Settle(run *result.Run) []plan.Row {
 			continue
 		}
 		for _, w := range run.Plan.Workloads {
+			if run.Stopped[w.Name] != "" {
+				continue
+			}
 			for _, m := range result.Metrics() {
 				if m.Judged && m.Fact == nil {
 					state, needs := r.settled(service, w.Name, m)

@@ -1,150 +1,70 @@
 package github
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/duet-bench/duet/internal/github/fake"
 )
 
-// api is GitHub's part of a pull request's comments, over HTTP.
-func api(t *testing.T, f *fakePull, refuse bool) *httptest.Server {
+// hub is GitHub with pull request 3, whose head is b.
+func hub(t *testing.T, o fake.Options) *fake.Hub {
 	t.Helper()
-	mux := http.NewServeMux()
-	say := func(w http.ResponseWriter, status int, v any) {
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(status)
-		if err := json.NewEncoder(w).Encode(v); err != nil {
-			t.Error(err)
-		}
-	}
-	comment := func(c Comment) map[string]any {
-		return map[string]any{"id": c.ID, "body": c.Body, "user": map[string]any{"login": c.Author}}
-	}
-	body := func(r *http.Request) string {
-		var v struct{ Body string }
-		if err := json.NewDecoder(r.Body).Decode(&v); err != nil {
-			t.Error(err)
-		}
-		return v.Body
-	}
-	mux.HandleFunc("GET /api/v3/repos/o/r/pulls/3", func(w http.ResponseWriter, _ *http.Request) {
-		say(w, 200, map[string]any{"number": 3, "head": map[string]any{"sha": f.head}})
-	})
-	mux.HandleFunc("GET /api/v3/repos/o/r/issues/3/comments", func(w http.ResponseWriter, r *http.Request) {
-		page, _ := strconv.Atoi(r.URL.Query().Get("page"))
-		size, _ := strconv.Atoi(r.URL.Query().Get("per_page"))
-		from := max(page-1, 0) * size
-		to := min(from+size, len(f.comments))
-		if to < len(f.comments) {
-			w.Header().Set("Link", fmt.Sprintf(`<http://%s%s?per_page=%d&page=%d>; rel="next"`, r.Host, r.URL.Path, size, max(page, 1)+1))
-		}
-		list := []any{}
-		for _, c := range f.comments[from:to] {
-			list = append(list, comment(c))
-		}
-		say(w, 200, list)
-	})
-	guarded := func(h http.HandlerFunc) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) {
-			if refuse {
-				say(w, 403, map[string]any{"message": "Resource not accessible by integration"})
-				return
-			}
-			if got := r.Header.Get("Authorization"); got != "Bearer secret" {
-				t.Errorf("authorization %q", got)
-			}
-			h(w, r)
-		}
-	}
-	mux.HandleFunc("POST /api/v3/repos/o/r/issues/3/comments", guarded(func(w http.ResponseWriter, r *http.Request) {
-		text := body(r)
-		if len(text) > 65536 {
-			say(w, 422, map[string]any{"message": "Validation Failed", "errors": []any{map[string]any{"message": "body is too long (maximum is 65536 characters)"}}})
-			return
-		}
-		f.writes++
-		f.add(bot, text)
-		say(w, 201, comment(f.comments[len(f.comments)-1]))
-	}))
-	mux.HandleFunc("PATCH /api/v3/repos/o/r/issues/comments/{id}", guarded(func(w http.ResponseWriter, r *http.Request) {
-		id, _ := strconv.ParseInt(r.PathValue("id"), 10, 64)
-		i := alone(f).find(id)
-		if i < 0 {
-			say(w, 404, map[string]any{"message": "Not Found"})
-			return
-		}
-		f.writes++
-		f.comments[i].Body = body(r)
-		say(w, 200, comment(f.comments[i]))
-	}))
-	mux.HandleFunc("DELETE /api/v3/repos/o/r/issues/comments/{id}", guarded(func(w http.ResponseWriter, r *http.Request) {
-		id, _ := strconv.ParseInt(r.PathValue("id"), 10, 64)
-		i := alone(f).find(id)
-		if i < 0 {
-			say(w, 404, map[string]any{"message": "Not Found"})
-			return
-		}
-		f.writes++
-		f.comments = append(f.comments[:i:i], f.comments[i+1:]...)
-		w.WriteHeader(204)
-	}))
-	s := httptest.NewServer(mux)
-	t.Cleanup(s.Close)
-	return s
+	h := fake.New(t, o)
+	h.Open(fake.Pull{Number: 3, Head: sha("b"), Repository: "o/r"})
+	return h
 }
 
-func client(t *testing.T, s *httptest.Server) *Client {
+// client is one of a hub's repository, with a clock that does not wait.
+func client(t *testing.T, h *fake.Hub) *Client {
 	t.Helper()
-	c, err := New(Options{APIURL: s.URL + "/api/v3", Token: "secret", Repository: "o/r", Clock: newFakeClock()})
+	c, err := New(Options{APIURL: h.URL, Token: fake.Token, Repository: "o/r", Clock: newFakeClock()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
-// Over HTTP, on a GHES-like address, with 250 comments of others and ours among the last.
+// now is the run that the tests publish.
+var now = Stamp{Run: 7, Attempt: 1, Head: sha("b")}
+
+func publish(t *testing.T, h *fake.Hub) (Published, error) {
+	t.Helper()
+	return Upsert(t.Context(), client(t, h).Pull(3), Post{Author: bot, Stamp: now, Text: textOf(now)})
+}
+
+// Over HTTP, on github.com and on an Enterprise Server, with 249 comments of others and ours among the last.
 func TestOverHTTP(t *testing.T) {
-	f := &fakePull{head: sha("b")}
-	for i := range 249 {
-		f.add("ann", "comment "+strconv.Itoa(i))
-	}
-	f.add(bot, bodyOf(t, Stamp{Run: 6, Attempt: 1, Head: sha("a")}))
-	f.add(bot, bodyOf(t, Stamp{Run: 6, Attempt: 2, Head: sha("a")}))
-	now := Stamp{Run: 7, Attempt: 1, Head: sha("b")}
-	got, err := Upsert(t.Context(), client(t, api(t, f, false)).Pull(3), Post{Author: bot, Stamp: now, Text: textOf(now)})
-	if err != nil || got.Fate != Posted || f.writes != 2 || len(f.comments) != 250 {
-		t.Fatalf("got %s, %v after %d writes with %d comments, want one edit and one delete", got.Fate, err, f.writes, len(f.comments))
-	}
-	if last := f.comments[249]; last.ID != 250 || last.Body != bodyOf(t, now) {
-		t.Errorf("comment %d says %q, want ours edited in place", last.ID, last.Body)
-	}
-	f.comments = f.comments[:10]
-	if got, err := Upsert(t.Context(), client(t, api(t, f, false)).Pull(3), Post{Author: bot, Stamp: now, Text: textOf(now)}); err != nil || got.Fate != Posted || len(f.comments) != 11 {
-		t.Errorf("deleted by hand: got %s, %v with %d comments, want it made again", got.Fate, err, len(f.comments))
+	for _, o := range []fake.Options{{}, {Enterprise: true}} {
+		h := hub(t, o)
+		for i := range 249 {
+			h.Say(3, "ann", "comment "+strconv.Itoa(i))
+		}
+		ours := h.Say(3, bot, bodyOf(t, Stamp{Run: 6, Attempt: 1, Head: sha("a")}))
+		h.Say(3, bot, bodyOf(t, Stamp{Run: 6, Attempt: 2, Head: sha("a")}))
+		got, err := publish(t, h)
+		all := h.Comments(3)
+		if err != nil || got.Fate != Posted || h.Writes() != 2 || len(all) != 250 {
+			t.Fatalf("got %s, %v after %v with %d comments, want one edit and one delete", got.Fate, err, h.Calls(), len(all))
+		}
+		if last := all[249]; last.ID != ours || last.Body != bodyOf(t, now) {
+			t.Errorf("comment %d says %q, want ours edited in place", last.ID, last.Body)
+		}
+		h.Remove(ours)
+		if got, err := publish(t, h); err != nil || got.Fate != Posted || len(h.Comments(3)) != 250 || h.Comments(3)[249].Body != bodyOf(t, now) {
+			t.Errorf("deleted by hand: got %s, %v with %d comments, want it made again", got.Fate, err, len(h.Comments(3)))
+		}
 	}
 }
 
 // SECURITY.md, R12: a read-only token is told from other refusals.
 func TestReadOnly(t *testing.T) {
-	f := &fakePull{head: sha("b")}
-	now := Stamp{Run: 7, Attempt: 1, Head: sha("b")}
-	_, err := Upsert(t.Context(), client(t, api(t, f, true)).Pull(3), Post{Author: bot, Stamp: now, Text: textOf(now)})
-	if !errors.Is(err, ErrReadOnly) || len(f.comments) != 0 {
+	h := hub(t, fake.Options{})
+	h.Grant(map[string]string{"contents": "read", "pull-requests": "read"})
+	if _, err := publish(t, h); !errors.Is(err, ErrReadOnly) || len(h.Comments(3)) != 0 {
 		t.Errorf("got %v, want that the token is read-only", err)
-	}
-}
-
-func TestTooLong(t *testing.T) {
-	f := &fakePull{head: sha("b")}
-	now := Stamp{Run: 7, Attempt: 1, Head: sha("b")}
-	_, err := Upsert(t.Context(), client(t, api(t, f, false)).Pull(3), Post{Author: bot, Stamp: now, Text: textOf(now) + strings.Repeat("x", 70_000)})
-	if err == nil || !strings.Contains(err.Error(), "too long") || f.writes != 0 {
-		t.Errorf("got %v, want GitHub's reason", err)
 	}
 }
 

@@ -194,6 +194,7 @@ func Upsert(ctx context.Context, c Comments, p Post) (Published, error) {
 	u := upsert{c: c, author: p.Author, marker: marker}
 	superseded := Published{Fate: Superseded}
 	now, wrote := p, false
+	var unsure *UnsureError // of the last create
 	for range rounds {
 		head, err := c.Head(ctx)
 		if err != nil {
@@ -214,7 +215,7 @@ func Upsert(ctx context.Context, c Comments, p Post) (Published, error) {
 			continue
 		}
 		found, err := u.once(ctx, now)
-		wrote = wrote || found.did
+		wrote, unsure = wrote || found.did, found.unsure
 		switch {
 		case err != nil:
 			return Published{}, err
@@ -223,6 +224,9 @@ func Upsert(ctx context.Context, c Comments, p Post) (Published, error) {
 		case found.says != 0 && !found.did: // looked after the last write, and all was well
 			return Published{Fate: Posted, Comment: found.says}, nil
 		}
+	}
+	if unsure != nil {
+		return Published{}, fmt.Errorf("creating the comment, %d times: %w", rounds, unsure)
 	}
 	return Published{}, fmt.Errorf("publishing the comment: others were at work on it %d times in a row", rounds)
 }
@@ -250,9 +254,10 @@ func (u upsert) own(ctx context.Context) ([]Comment, error) {
 
 // look is what one look at the comments found and did.
 type look struct {
-	says  int64 // the one comment that says the body; 0: none yet
-	newer bool  // something newer is said
-	did   bool  // something was written
+	says   int64        // the one comment that says the body; 0: none yet
+	newer  bool         // something newer is said
+	did    bool         // something was written
+	unsure *UnsureError // nobody knows whether a comment was created
 }
 
 // once looks, and does the next thing that is to be done.
@@ -267,10 +272,11 @@ func (u upsert) once(ctx context.Context, p Post) (l look, err error) {
 	}
 	if len(own) == 0 {
 		err = u.c.Create(ctx, body)
-		if unsure := (*UnsureError)(nil); errors.As(err, &unsure) {
+		if errors.As(err, &l.unsure) {
 			err = nil // the next look finds out
 		}
-		return look{did: true}, wrapped("creating the comment", err)
+		l.did = true
+		return l, wrapped("creating the comment", err)
 	}
 	best, newest := body, p.Stamp
 	for _, c := range own {

@@ -96,13 +96,11 @@ func (p *pace) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		wait, why := p.verdict(answer, err, r.Method, try)
 		if why != nil {
-			discard(answer)
 			return nil, why
 		}
 		if wait == 0 {
 			return p.plain(answer), err
 		}
-		discard(answer)
 		if err := p.wait(r.Context(), wait); err != nil {
 			return nil, err
 		}
@@ -130,7 +128,32 @@ func (p *pace) once(r *http.Request, write bool, try int) (*http.Response, error
 		}
 		again.Body = body
 	}
-	return p.next.RoundTrip(again)
+	answer, err := p.next.RoundTrip(again)
+	if err != nil {
+		return nil, err
+	}
+	return whole(answer)
+}
+
+// maxAnswer bounds an answer, in bytes: the largest is a page of 100 comments of 65,536 characters.
+const maxAnswer = 64 << 20
+
+// errTooLarge is no failure that another try mends.
+var errTooLarge = fmt.Errorf("GitHub's answer has more than %d bytes", maxAnswer)
+
+// whole reads an answer to its end: one that breaks off half-way is a broken call, and is to be repeated or looked after
+// like one.
+func whole(answer *http.Response) (*http.Response, error) {
+	text, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer+1))
+	answer.Body.Close()
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("GitHub's answer broke off: %w", err)
+	case len(text) > maxAnswer:
+		return nil, errTooLarge
+	}
+	answer.Body = io.NopCloser(bytes.NewReader(text))
+	return answer, nil
 }
 
 // verdict says what becomes of an answer: how long to wait before the next try, or 0 to hand it over; why is set where
@@ -147,6 +170,8 @@ func (p *pace) verdict(answer *http.Response, err error, method string, try int)
 			err = fmt.Errorf("status %s", answer.Status)
 		}
 		return 0, &UnsureError{err}
+	case errors.Is(err, errTooLarge):
+		return 0, err
 	case failed && try < tries:
 		backoff := firstBackoff << (try - 1)
 		return backoff/2 + rand.N(backoff), nil
@@ -174,14 +199,10 @@ func limited(answer *http.Response) bool {
 	return false
 }
 
-// maxRefusal is how much of a refusal is read.
-const maxRefusal = 64 << 10
-
 // secondary says whether a 403 speaks of a secondary rate limit, which may come without any header. The body stays
 // readable.
 func secondary(answer *http.Response) bool {
-	text, _ := io.ReadAll(io.LimitReader(answer.Body, maxRefusal)) // what cannot be read is no limit
-	answer.Body.Close()
+	text, _ := io.ReadAll(answer.Body) // from memory
 	answer.Body = io.NopCloser(bytes.NewReader(text))
 	return strings.Contains(strings.ToLower(string(text)), "rate limit")
 }
@@ -213,14 +234,4 @@ func (p *pace) plain(answer *http.Response) *http.Response {
 		answer.Header.Del("X-RateLimit-Reset")
 	}
 	return answer
-}
-
-// maxDiscarded is read of an answer that nobody wants, so that its connection can be used again.
-const maxDiscarded = 64 << 10
-
-func discard(answer *http.Response) {
-	if answer != nil {
-		_, _ = io.CopyN(io.Discard, answer.Body, maxDiscarded)
-		answer.Body.Close()
-	}
 }

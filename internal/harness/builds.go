@@ -41,7 +41,7 @@ func (s *session) build(ctx context.Context, v plan.Variant) error {
 
 // recordBuild keeps what a build cost, and finds out whether both sides start the same thing.
 func (s *session) recordBuild(v plan.Variant, record result.Build) {
-	record.Variant = v
+	record.Variant, record.InputsSHA256 = v, s.inputs(v, record.InputsSHA256)
 	s.run.Builds = build.MarkIdentical(append(s.run.Builds, record))
 	if record.Toolchain != "" {
 		s.run.Machine.Toolchains[string(s.run.Plan.Services[v].Lang)] = record.Toolchain
@@ -68,13 +68,7 @@ func (s *session) enter(ctx context.Context, side plan.Side) error {
 	}
 	s.buildBoxes = append(s.buildBoxes, box)
 	s.inShop = side
-	var services []plan.Service
-	for _, v := range s.variants() {
-		if v.Side == side {
-			services = append(services, s.run.Plan.Services[v])
-		}
-	}
-	return s.shop.Enter(ctx, build.Site{Side: side, Box: box, Repo: repoFolder, Services: services})
+	return s.shop.Enter(ctx, build.Site{Side: side, Box: box, Repo: repoFolder, Services: servicesOf(s.run.Plan, side)})
 }
 
 // leave ends whatever the builds of a side left running and clears its tree and caches.

@@ -32,6 +32,9 @@ func chooseCores(allowed []int, siblings func(cpu int) []int) cores {
 	return cores{allowed: allowed}
 }
 
+// AllowedCores are those that this process may use, ascending; empty where that is not known.
+func AllowedCores() []int { return allowedCores() }
+
 // PinnedCores are the cores that a run on this machine holds services and load generator to; not ok where there are not
 // two that share no hardware.
 func PinnedCores() (service, client int, ok bool) {

@@ -174,7 +174,7 @@ func (s *session) countAll(ctx context.Context, step plan.Step) ([]result.Cost, 
 		})
 	}
 	wait.Wait()
-	if err := ctx.Err(); err != nil {
+	if err := s.over(ctx); err != nil {
 		return nil, err
 	}
 	return slices.Concat(costs...), errors.Join(problems...)
@@ -213,7 +213,7 @@ func (s *session) countOne(ctx context.Context, step plan.Step, v plan.Variant, 
 	}
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer cancel()
-	return costs, running.Stop(stopping)
+	return costs, errors.Join(running.Stop(stopping), s.takeDatabase(v))
 }
 
 func spoil(costs []result.Cost, err error) []result.Cost {
@@ -230,6 +230,11 @@ func (s *session) startCounted(ctx context.Context, v plan.Variant, slot int) (*
 	}
 	wanted := s.run.Plan.Services[v]
 	env := s.passEnv(v)
+	given, err := s.giveDatabase(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(env, given)
 	all := maps.Clone(env)
 	maps.Copy(all, wanted.Env)
 	spec := service.Spec{
@@ -239,7 +244,11 @@ func (s *session) startCounted(ctx context.Context, v plan.Variant, slot int) (*
 	if n := len(s.cores.allowed); n > 0 {
 		spec.CPUs = []int{s.cores.allowed[slot%n]}
 	}
-	return service.Start(ctx, spec)
+	started, err := service.Start(ctx, spec)
+	if err != nil {
+		err = errors.Join(err, s.takeDatabase(v))
+	}
+	return started, err
 }
 
 // window serves one workload and keeps what was counted meanwhile. One connection, one request at a time: nothing
@@ -309,7 +318,7 @@ func (s *session) countedClient(ctx context.Context, running *service.Service, w
 	if err != nil {
 		return nil, err
 	}
-	messages, err := workload.Stream(w, s.run.Plan.Seed, captures, streamLength)
+	asked, err := askedOf(w, s.run.Plan.Seed, captures, streamLength)
 	if err != nil {
 		return nil, err
 	}
@@ -319,7 +328,7 @@ func (s *session) countedClient(ctx context.Context, running *service.Service, w
 	}
 	return load.NewClient(load.Options{
 		Conns: []net.Conn{conn}, Redial: func() (net.Conn, error) { return running.Dial(ctx) },
-		Messages: messages, Host: running.Host(), Timeout: countedTimeout,
+		Opening: asked.opening, Messages: asked.messages, Host: running.Host(), Timeout: countedTimeout,
 	})
 }
 

@@ -29,6 +29,12 @@ type Options struct {
 	// Observe hears of every round right after it was recorded, with the trials and costs it brought; nil: nobody does.
 	Observe  func(trials []result.Trial, costs []result.Cost)
 	Progress Progress
+	// Seed is a folder of earlier downloads to begin with (build.Options.Seed); empty: none.
+	Seed string
+	// Fetched is a folder of Fetch's: trees and downloads are taken from it, and Source is not used.
+	Fetched string
+	// Around says what confines Duet itself, for the report: a container. Empty: nothing does.
+	Around string
 }
 
 // Progress hears what a run is doing. Its methods are called from one goroutine.
@@ -65,6 +71,7 @@ func Run(ctx context.Context, p plan.Plan, o Options) (run result.Run, err error
 	}
 	if s != nil {
 		err = errors.Join(err, s.close())
+		s.redact()
 	}
 	return run, err
 }
@@ -88,6 +95,13 @@ func (s *session) walk(ctx context.Context) error {
 			return err
 		}
 		step := s.o.Next(s.run.Plan, s.progress)
+		if step.Kind != plan.StepBuild && step.Kind != plan.StepDone {
+			if did, err := s.openDatabase(ctx); err != nil {
+				return err
+			} else if did {
+				continue
+			}
+		}
 		s.clock.begin(string(step.Kind))
 		var err error
 		switch step.Kind {

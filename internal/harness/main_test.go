@@ -1,7 +1,10 @@
 package harness
 
 import (
+	"context"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -10,6 +13,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/duet-bench/duet/internal/sandbox"
 )
@@ -62,6 +69,28 @@ var roles = map[string]http.HandlerFunc{
 		}
 		fmt.Fprint(w, "ok")
 	},
+	// stores counts the rows of its database and adds one; at /spend the database has something to do.
+	"stores": func(w http.ResponseWriter, r *http.Request) {
+		question := "SELECT count(*) FROM log; INSERT INTO log DEFAULT VALUES"
+		if r.URL.Path == "/spend" {
+			question = "SELECT count(*) FROM generate_series(1, 2000000)"
+		}
+		counted, err := askDatabaseOf(question)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintf(w, "rows %s", counted)
+	},
+	// echoes sends messages back; chatty does too, but makes them longer; mute hangs up instead.
+	"echoes": socketed(func(conn net.Conn, opcode ws.OpCode, payload []byte) error {
+		return wsutil.WriteServerMessage(conn, opcode, payload)
+	}),
+	"chatty": socketed(func(conn net.Conn, opcode ws.OpCode, payload []byte) error {
+		return wsutil.WriteServerMessage(conn, opcode, append(payload, '!'))
+	}),
+	"mute": socketed(func(net.Conn, ws.OpCode, []byte) error { return io.EOF }),
 	// busy works all the time, whether it is asked or not.
 	"busy": func(w http.ResponseWriter, _ *http.Request) {
 		if answered.Add(1) == 1 {
@@ -74,11 +103,51 @@ var roles = map[string]http.HandlerFunc{
 	},
 }
 
+// socketed serves WebSockets.
+func socketed(reply func(conn net.Conn, opcode ws.OpCode, payload []byte) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		conn, _, _, err := ws.UpgradeHTTP(r, w)
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		for err == nil {
+			var payload []byte
+			var opcode ws.OpCode
+			if payload, opcode, err = wsutil.ReadClientData(conn); err == nil {
+				err = reply(conn, opcode, payload)
+			}
+		}
+	}
+}
+
 var (
 	answered atomic.Int64
 	once     sync.Once
 	stale    atomic.Bool
 )
+
+// asking is the one connection of the role "stores".
+var asking struct {
+	sync.Mutex
+	conn *pgconn.PgConn
+}
+
+func askDatabaseOf(question string) (first string, err error) {
+	asking.Lock()
+	defer asking.Unlock()
+	ctx := context.Background()
+	if asking.conn == nil {
+		if asking.conn, err = pgconn.Connect(ctx, os.Getenv("DATABASE_URL")); err != nil {
+			return "", err
+		}
+	}
+	results, err := asking.conn.Exec(ctx, question).ReadAll()
+	if err != nil {
+		return "", err
+	}
+	return string(results[0].Rows[0][0]), nil
+}
 
 func serve(root http.HandlerFunc) {
 	mux := http.NewServeMux()

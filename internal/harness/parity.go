@@ -29,6 +29,9 @@ func (s *session) parity(ctx context.Context) error {
 	s.o.Progress.Begin("parity")
 	found := &result.ParityResult{Differences: []result.Difference{}}
 	for _, w := range s.run.Plan.Workloads {
+		if s.stopped(w.Name) {
+			continue
+		}
 		first, err := s.transcripts(ctx, w)
 		if err != nil {
 			return err
@@ -87,13 +90,21 @@ func (s *session) differences(workload string, answers map[plan.Variant]transcri
 			requests++
 			for _, finding := range parity.Compare(a[i].answer, b[i].answer, s.run.Plan.Parity.Ignore) {
 				all = append(all, difference{at: i, found: result.Difference{
-					A: two[0], B: two[1], Workload: workload, Request: a[i].message.Method + " " + a[i].message.Path,
+					A: two[0], B: two[1], Workload: workload, Request: requestName(a[i].message),
 					What: finding.What, Diff: finding.Diff,
 				}})
 			}
 		}
 	}
 	return all, requests
+}
+
+// requestName is what a report calls a request. Messages are told apart by their name alone.
+func requestName(m workload.Message) string {
+	if m.Type == "" {
+		return m.String()
+	}
+	return m.Name + " " + m.String() // compare tells kinds of requests apart by the first word
 }
 
 // bothTimes keeps the differences that were found the second time as well.
@@ -166,14 +177,16 @@ func (s *session) askAll(ctx context.Context, t *turn, w workload.Workload, v pl
 	if err != nil {
 		return nil, err
 	}
-	messages, err := workload.Stream(w, s.run.Plan.Seed, captures, s.run.Plan.Parity.Requests)
+	asked, err := askedOf(w, s.run.Plan.Seed, captures, s.run.Plan.Parity.Requests)
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range messages {
-		answer, err := ask(ctx, t.service, m)
+	asker := asker{to: t.service, opening: asked.opening, timeout: requestTimeout}
+	defer asker.close()
+	for _, m := range asked.messages {
+		answer, err := asker.ask(ctx, m)
 		if err != nil {
-			return nil, fmt.Errorf("%s %s: %w", m.Method, m.Path, err)
+			return nil, fmt.Errorf("%s: %w", m, err)
 		}
 		got = append(got, exchange{m, answer})
 	}

@@ -65,6 +65,9 @@ func (s *session) roundTogether(ctx context.Context, step plan.Step, w workload.
 	if err := s.stages(ctx, step, w, turns); err != nil {
 		return err
 	}
+	if err := s.over(ctx); err != nil { // before a trial is held against its service
+		return err
+	}
 	for _, variant := range step.Start {
 		turns[variant].stop(s)
 		s.finish(turns[variant])
@@ -79,6 +82,9 @@ func (s *session) roundInTurns(ctx context.Context, step plan.Step, w workload.W
 		err := s.over(ctx)
 		if err == nil {
 			err = s.stages(ctx, step, w, map[plan.Variant]*turn{variant: t})
+		}
+		if err == nil {
+			err = s.over(ctx)
 		}
 		t.stop(s)
 		if err != nil {
@@ -149,6 +155,7 @@ func atMost(blocks [][]plan.Variant, most int) [][]plan.Variant {
 // blocks takes turns. A block that suffered from outside is dropped whole, for every variant in it.
 func (s *session) blocks(ctx context.Context, turns map[plan.Variant]*turn, st stage) error {
 	spent(turns)
+	s.databaseSpent()
 	for _, block := range st.blocks {
 		watch := watchOutside(time.Now(), st.watched)
 		for _, variant := range block {
@@ -165,7 +172,7 @@ func (s *session) blocks(ctx context.Context, turns map[plan.Variant]*turn, st s
 				return err
 			}
 		}
-		cause := watch.cause(time.Now(), spent(turns))
+		cause := watch.cause(time.Now(), spent(turns)+s.databaseSpent())
 		for _, t := range turns {
 			t.settle(st.tally(t), cause)
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/duet-bench/duet/internal/result"
 	"github.com/duet-bench/duet/internal/sandbox"
 	"github.com/duet-bench/duet/internal/service"
+	"github.com/duet-bench/duet/internal/source"
 	"github.com/duet-bench/duet/internal/workload"
 )
 
@@ -46,6 +47,7 @@ type session struct {
 
 	pass     instructions
 	hardware hardware
+	database database
 }
 
 // newSession makes the temporary folder and exports both trees, before any of their code runs.
@@ -92,7 +94,10 @@ func (s *session) prepare(ctx context.Context) error {
 			return err
 		}
 		s.boxes[variant] = box
-		s.run.Machine.Isolation = box.Level()
+		s.run.Machine.Isolation = levelIn(s.o.Around, box.Level())
+	}
+	if err := s.findDatabase(ctx); err != nil {
+		return err
 	}
 	s.arrangeTurns()
 	s.run.Machine.ServiceCPU, s.run.Machine.ClientCPU = cpuListText(s.cores.service), cpuListText(s.cores.client)
@@ -101,45 +106,61 @@ func (s *session) prepare(ctx context.Context) error {
 	}
 	var err error
 	s.shop, err = build.NewWorkshop(build.Options{
-		Dir: filepath.Join(s.work, "shop"), Environ: os.Environ(),
+		Dir: filepath.Join(s.work, "shop"), Environ: os.Environ(), Seed: s.o.Seed,
 		Progress: func(step string) { s.o.Progress.Update("%s", step) },
 	})
 	if err != nil {
 		return err
 	}
 	for _, side := range s.sides() {
-		if err := s.export(ctx, side); err != nil {
-			return fmt.Errorf("exporting %s: %w", side, err)
+		if s.o.Fetched != "" {
+			if err := s.shop.Bring(side, filepath.Join(s.o.Fetched, string(side))); err != nil {
+				return err
+			}
+		} else {
+			warnings, err := Export(ctx, s.o.Source, s.run.Plan, side, s.shop.Tree(side))
+			if err != nil {
+				return err
+			}
+			s.warn(warnings)
+		}
+		if err := s.survey(side); err != nil {
+			return err
 		}
 	}
 	return s.o.Source.Close() // from here on their code may run, and git may not
 }
 
-// export writes one side's tree, and any second checkout that its services live in.
-func (s *session) export(ctx context.Context, side plan.Side) error {
-	tree := s.shop.Tree(side)
-	warnings, err := s.o.Source.Export(ctx, side, filepath.Join(tree, repoFolder))
-	if err != nil {
-		return err
+// levelIn is a box's level of isolation where something is around Duet itself.
+func levelIn(around, level string) string {
+	if around == "" {
+		return level
 	}
-	s.warn(warnings)
+	return around + "; inside it " + strings.TrimPrefix(level, plan.IsolationBasic+": ")
+}
+
+// Export writes one side's tree below dir, and any second checkout that its services live in.
+func Export(ctx context.Context, from source.Resolution, p plan.Plan, side plan.Side, dir string) (warnings []string, err error) {
+	if warnings, err = from.Export(ctx, side, filepath.Join(dir, repoFolder)); err != nil {
+		return nil, err // which says what it was doing
+	}
 	done := map[string]bool{}
-	for _, variant := range s.variants() {
-		other, second := secondCheckout(s.run.Plan.Services[variant].Dir)
+	for _, variant := range variantsOf(p) {
+		other, second := secondCheckout(p.Services[variant].Dir)
 		if variant.Side != side || !second || done[other] {
 			continue
 		}
 		done[other] = true
-		exported, err := s.o.Source.ExportOther(ctx, filepath.Join("..", other), filepath.Join(tree, other))
+		exported, err := from.ExportOther(ctx, filepath.Join("..", other), filepath.Join(dir, other))
 		if err != nil {
-			return err
+			return nil, fmt.Errorf("exporting %s: %w", side, err)
 		}
-		s.warn(exported.Warnings)
+		warnings = append(warnings, exported.Warnings...)
 		if exported.SHA != "" {
-			s.warnf("../%s is a second checkout, the same at both sides: %.12s", other, exported.SHA)
+			warnings = append(warnings, fmt.Sprintf("../%s is a second checkout, the same at both sides: %.12s", other, exported.SHA))
 		}
 	}
-	return s.survey(side)
+	return warnings, nil
 }
 
 // secondCheckout is the folder beside the repository that a service's dir leads into.
@@ -157,6 +178,12 @@ func (s *session) arrangeTurns() {
 	s.together = true
 	s.run.Machine.Turns = "together"
 	if !s.needNamespaces() {
+		return
+	}
+	if s.databaseByTCP() {
+		s.together = false
+		s.run.Machine.Turns = "one at a time"
+		s.warnf("services on fixed ports take turns, one alive at a time: their database is reached over TCP, and that does not reach into network namespaces of their own (resources.postgres: connect: socket does)")
 		return
 	}
 	fixed := map[string]bool{} // at either side: both are measured alike
@@ -199,6 +226,7 @@ func (s *session) close() error {
 	for _, box := range append(slices.Collect(maps.Values(s.boxes)), s.buildBoxes...) {
 		problems = append(problems, box.Close())
 	}
+	problems = append(problems, s.closeDatabase())
 	if s.shop != nil {
 		problems = append(problems, s.shop.Close())
 	}
@@ -215,10 +243,13 @@ func (s *session) closeSpaces() error {
 	return errors.Join(problems...)
 }
 
-// variants are those of the plan, base's first, in the services' order by name.
-func (s *session) variants() []plan.Variant {
+// variants are those of the plan.
+func (s *session) variants() []plan.Variant { return variantsOf(s.run.Plan) }
+
+// variantsOf are a plan's variants, base's first, in the services' order by name.
+func variantsOf(p plan.Plan) []plan.Variant {
 	var all []plan.Variant
-	for variant := range s.run.Plan.Services {
+	for variant := range p.Services {
 		all = append(all, variant)
 	}
 	slices.SortFunc(all, func(a, b plan.Variant) int {
@@ -230,27 +261,44 @@ func (s *session) variants() []plan.Variant {
 	return all
 }
 
-func (s *session) sides() []plan.Side {
-	if s.run.Plan.Base == nil {
+func (s *session) sides() []plan.Side { return Sides(s.run.Plan) }
+
+// Sides are those that a plan measures, in the order in which they are built.
+func Sides(p plan.Plan) []plan.Side {
+	if p.Base == nil {
 		return []plan.Side{plan.Head}
 	}
 	return []plan.Side{plan.Base, plan.Head}
 }
 
+// servicesOf are a side's services.
+func servicesOf(p plan.Plan, side plan.Side) []plan.Service {
+	var services []plan.Service
+	for _, v := range variantsOf(p) {
+		if v.Side == side {
+			services = append(services, p.Services[v])
+		}
+	}
+	return services
+}
+
 // live are the variants that are measured.
 func (s *session) live() []plan.Variant { return s.run.Plan.Live(s.progress) }
 
-// over is why a run cannot go on: it was cancelled, or what it measures could not be trusted.
+// over is why a run cannot go on: it was cancelled, its database is gone, or what it measures could not be trusted.
 func (s *session) over(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if s.fatal == nil {
+		s.fatal = s.databaseEnded()
 	}
 	return s.fatal
 }
 
 // start starts one variant of a workload, alone on the services' core unless the workload wants all of them. Its
-// binary must still be the one that was built, and its home and temporary folder are new: nothing passes from trial
-// to trial.
+// binary must still be the one that was built, and its home, its temporary folder and its database are new: nothing
+// passes from trial to trial.
 func (s *session) start(ctx context.Context, v plan.Variant, w workload.Workload) (*service.Service, error) {
 	if err := s.binaries[v].Verify(); err != nil {
 		s.fatal = err
@@ -260,14 +308,24 @@ func (s *session) start(ctx context.Context, v plan.Variant, w workload.Workload
 		s.fatal = err
 		return nil, err
 	}
+	env, err := s.giveDatabase(ctx, v)
+	if err != nil {
+		s.fatal = err
+		return nil, err
+	}
 	spec := service.Spec{
 		Variant: v, Service: s.run.Plan.Services[v], Box: s.boxes[v], Binary: s.binaries[v].Binary,
 		NetNS: s.spaces[v], Env: s.passEnv(v),
 	}
+	maps.Copy(spec.Env, env)
 	if s.pinned(w) {
 		spec.CPUs = s.cores.service
 	}
-	return service.Start(ctx, spec)
+	started, err := service.Start(ctx, spec)
+	if err != nil {
+		s.fatal = errors.Join(s.fatal, s.takeDatabase(v))
+	}
+	return started, err
 }
 
 // pinned says whether a workload's services are held to one core.

@@ -161,6 +161,81 @@ func TestRoundsOfSoundServices(t *testing.T) {
 	}
 }
 
+// overSockets is a session under one WebSocket workload.
+func overSockets(t *testing.T, roles map[plan.Variant]string) *session {
+	t.Helper()
+	s := built(t, roles)
+	w, err := workload.Parse("up.yaml", []byte(`name: up
+protocol: websocket
+path: /ws
+connections: 2
+rate: 10%
+warm_up: 10
+setup: [{path: /health}]
+requests:
+  - {name: line, body: "{{words 4}} {{seq}}", expect: {echo: true}}
+  - {name: blob, type: binary, body: "{{hex 40}}"}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.run.Plan.Workloads = []workload.Workload{w}
+	return s
+}
+
+func TestRoundsOverWebSockets(t *testing.T) {
+	s := overSockets(t, map[plan.Variant]string{base: "echoes", head: "echoes"})
+	s.run.Plan.Parity.Requests = 6
+	if err := walkOn(t, s, rounds(s, 2)); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.run.Trials) < 4 || len(s.run.Failures) > 0 {
+		t.Errorf("got %d trials, failures %+v", len(s.run.Trials), s.run.Failures)
+	}
+	for _, tr := range s.run.Trials {
+		if strings.HasPrefix(tr.Invalid, "reached ") {
+			continue // the machine was busy
+		}
+		if tr.Invalid != "" || tr.Open.Requests == 0 || tr.Closed.Requests == 0 || tr.Open.Latency.Count() == 0 || tr.Open.Errors+tr.Closed.Errors > 0 {
+			t.Errorf("%s round %d: %s, %+v", tr.Variant, tr.Round, tr.Invalid, tr.Open)
+		}
+	}
+	if s.run.Parity == nil || s.run.Parity.Requests != 7 || s.run.Parity.Total != 0 { // 1 of setup, 6 messages
+		t.Errorf("parity: %+v", s.run.Parity)
+	}
+	if len(s.run.Rates) != 1 || s.run.Rates[0].PerSecond <= 0 {
+		t.Errorf("rates: %+v", s.run.Rates)
+	}
+}
+
+func TestParityOfMessages(t *testing.T) {
+	s := overSockets(t, map[plan.Variant]string{base: "echoes", head: "chatty"})
+	s.run.Plan.Parity.Requests = 4
+	if err := s.parity(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p := s.run.Parity
+	if p == nil || p.Total != 4 || p.Differences[0].What != "body" || !strings.Contains(p.Differences[0].Request+p.Differences[1].Request, "line text message") {
+		t.Errorf("got %+v, want four bodies that differ", p)
+	}
+}
+
+// A service without the WebSocket is a failure with its status; one that hangs up, with what it did.
+func TestFailuresOverWebSockets(t *testing.T) {
+	check := func(role, text string) {
+		t.Helper()
+		s := overSockets(t, map[plan.Variant]string{base: "echoes", head: role})
+		if err := walkOn(t, s, rounds(s, 1)); err != nil {
+			t.Fatal(err)
+		}
+		if len(s.run.Failures) != 1 || s.run.Failures[0].Variant != head || !strings.Contains(s.run.Failures[0].Error, text) {
+			t.Errorf("%s: got %+v, want head's with %q", role, s.run.Failures, text)
+		}
+	}
+	check("lacks", "opening a WebSocket at /ws: the service refused to open a WebSocket: status 404, expected 101")
+	check("mute", "message: connection closed without a close frame before an answer")
+}
+
 // checkMemoryAtFixedRate wants no reading of memory in the closed loop, which is much longer here than the fixed
 // rate: there a faster variant gets more requests, and so more state.
 func checkMemoryAtFixedRate(t *testing.T, s *session) {

@@ -78,11 +78,11 @@ func (t *turn) open(ctx context.Context, s *session, w workload.Workload, v plan
 	if err != nil {
 		return err
 	}
-	messages, err := workload.Stream(w, s.run.Plan.Seed, captures, streamLength)
+	asked, err := askedOf(w, s.run.Plan.Seed, captures, streamLength)
 	if err != nil {
 		return err
 	}
-	if t.client, err = connect(ctx, t.service, w, messages, s.pinned(w)); err != nil {
+	if t.client, err = connect(ctx, t.service, w, asked, s.pinned(w)); err != nil {
 		return err
 	}
 	if w.WarmUp > 0 {
@@ -255,7 +255,7 @@ func (t *turn) stop(s *session) {
 		if t.trial.Invalid != "" && len(t.tail) == 0 {
 			t.tail = t.service.Tail()
 		}
-		s.stopService(t.service)
+		s.stopService(t.trial.Variant, t.service)
 		t.service = nil
 	}
 }

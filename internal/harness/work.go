@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/duet-bench/duet/internal/postgres"
 	"github.com/duet-bench/duet/internal/sandbox"
 )
 
@@ -14,6 +15,8 @@ import (
 const (
 	workPrefix = "duet-work-"
 	lockName   = "alive.lock"
+	// databaseFolder is where a throwaway server lives in it: short, because the path of its socket is.
+	databaseFolder = "pg"
 	// youngest keeps the sweep from a folder that another run has made and not yet locked.
 	youngest = time.Minute
 )
@@ -43,6 +46,7 @@ func sweepWork(dir string) {
 		if err != nil || !at.IsDir() || !ours(at) || time.Since(at.ModTime()) < youngest || lockHeld(filepath.Join(work, lockName)) {
 			continue
 		}
+		postgres.Forget(filepath.Join(work, databaseFolder))
 		_ = sandbox.RemoveTree(work) // a run that came alive: not ours to insist
 	}
 }

@@ -29,12 +29,10 @@ type answer struct {
 	status  int
 	close   bool // the service will close the connection, or must
 	body    int64
-	found   bool // the body holds contains, if that is set
+	search
 
 	known    *knownHead // of all connections of a client; nil: none is remembered
 	head     bool       // answers HEAD
-	contains []byte     // what to look for in the body
-	seam     []byte     // the last bytes of the body so far, in which contains may have begun
 	outline  outline    // what its head says
 	partial  []byte     // a head or line of which the end is yet to come
 	headLeft int        // bytes of head that may still come
@@ -59,8 +57,8 @@ const (
 // expect makes a ready for the answer to r and keeps its memory.
 func (a *answer) expect(r *request) {
 	a.phase, a.status, a.close, a.body = inHead, 0, false, 0
-	a.head, a.contains, a.found = r.head, r.contains, r.contains == nil
-	a.seam, a.partial = a.seam[:0], a.partial[:0]
+	a.head, a.partial = r.head, a.partial[:0]
+	a.search.begin(r.contains)
 	a.headLeft, a.left, a.framing = maxHead, 0, 0
 }
 
@@ -269,29 +267,41 @@ func (a *answer) feedBody(b []byte) ([]byte, error) {
 	return b[n:], nil
 }
 
+// search looks for some bytes in a body that comes in pieces.
+type search struct {
+	contains []byte // what to look for
+	found    bool   // the body holds contains, if that is set
+	seam     []byte // the last bytes of the body so far, in which contains may have begun
+}
+
+// begin makes s ready for another body and keeps its memory.
+func (s *search) begin(contains []byte) {
+	s.contains, s.found, s.seam = contains, contains == nil, s.seam[:0]
+}
+
 // look searches the body for contains, also across pieces: seam carries the end of what came before.
-func (a *answer) look(b []byte) {
-	keep := len(a.contains) - 1
-	if len(a.seam) > 0 {
-		a.seam = append(a.seam, b[:min(len(b), keep)]...)
-		if bytes.Contains(a.seam, a.contains) {
-			a.found = true
+func (s *search) look(b []byte) {
+	keep := len(s.contains) - 1
+	if len(s.seam) > 0 {
+		s.seam = append(s.seam, b[:min(len(b), keep)]...)
+		if bytes.Contains(s.seam, s.contains) {
+			s.found = true
 			return
 		}
 	}
-	if bytes.Contains(b, a.contains) {
-		a.found = true
+	if bytes.Contains(b, s.contains) {
+		s.found = true
 		return
 	}
 	if len(b) >= keep {
-		a.seam = append(a.seam[:0], b[len(b)-keep:]...)
+		s.seam = append(s.seam[:0], b[len(b)-keep:]...)
 		return
 	}
-	if len(a.seam) == 0 { // otherwise b is in it already
-		a.seam = append(a.seam, b...)
+	if len(s.seam) == 0 { // otherwise b is in it already
+		s.seam = append(s.seam, b...)
 	}
-	if extra := len(a.seam) - keep; extra > 0 {
-		a.seam = a.seam[:copy(a.seam, a.seam[extra:])]
+	if extra := len(s.seam) - keep; extra > 0 {
+		s.seam = s.seam[:copy(s.seam, s.seam[extra:])]
 	}
 }
 

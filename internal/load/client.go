@@ -11,8 +11,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/duet-bench/duet/internal/plan"
+	"github.com/gobwas/ws"
 	"golang.org/x/sys/unix"
+
+	"github.com/duet-bench/duet/internal/plan"
+	"github.com/duet-bench/duet/internal/workload"
 )
 
 // Client asks one variant. It is kept over many slices, and so are its connections and its place among the
@@ -21,6 +24,8 @@ type Client struct {
 	requests []request
 	next     int // the next request to send
 	redial   func() (net.Conn, error)
+	opening  *workload.Message // of WebSockets; nil: HTTP
+	host     string
 	timeout  time.Duration
 	spin     bool
 
@@ -47,8 +52,10 @@ type conn struct {
 	generation int32 // raised with every descriptor: an event of the last one is not for this one
 	queued     bool  // is in the ring
 	request    *request
-	out        []byte // what is still to be written of request
+	out        []byte // what is still to be written of request, or of a pong
+	waits      bool   // for room to write it
 	answer     answer
+	frames     *frames       // of a WebSocket, instead of answer; nil: HTTP
 	due        time.Duration // intended start of request
 	sent       time.Duration
 	free       time.Duration // when the last answer ended
@@ -84,7 +91,10 @@ func NewClient(o Options) (*Client, error) {
 		return nil, fmt.Errorf("creating client: %w", err)
 	}
 	for i, conn := range o.Conns {
-		fd, err := takeOver(conn)
+		fd, err := -1, error(nil)
+		if err = c.upgrade(conn); err == nil {
+			fd, err = takeOver(conn)
+		}
 		if err == nil {
 			err = c.raise(i, fd)
 		}
@@ -105,7 +115,13 @@ func newClient(o Options) (*Client, error) {
 	if o.Timeout < 0 || o.MaxBody < 0 {
 		return nil, plan.Usagef("", "timeout %v, body cap %d: expected positive ones", o.Timeout, o.MaxBody)
 	}
-	requests, err := prepare(o.Messages, o.Host)
+	var requests []request
+	var err error
+	if o.Opening == nil {
+		requests, err = prepare(o.Messages, o.Host)
+	} else if err = checkOpening(*o.Opening, o.Host); err == nil {
+		requests, err = prepareMessages(o.Messages)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +145,7 @@ func newClient(o Options) (*Client, error) {
 		return nil, fmt.Errorf("creating wake-up: %w", err)
 	}
 	c := &Client{
-		requests: requests, redial: o.Redial, timeout: o.Timeout, spin: o.Spin,
+		requests: requests, redial: o.Redial, opening: o.Opening, host: o.Host, timeout: o.Timeout, spin: o.Spin,
 		poller: poller, mail: mail, buffer: make([]byte, 64<<10),
 		conns: make([]conn, len(o.Conns)), ring: make([]int32, len(o.Conns)), epoch: time.Now(),
 	}
@@ -140,9 +156,12 @@ func newClient(o Options) (*Client, error) {
 	}
 	for i := range c.conns {
 		// Room for a common head or chunk line in two pieces, and for any search across pieces.
-		c.conns[i] = conn{fd: -1, answer: answer{
-			maxBody: o.MaxBody, known: known, partial: make([]byte, 0, 1024), seam: make([]byte, 0, 2*longest),
-		}}
+		across := search{seam: make([]byte, 0, 2*longest)}
+		if o.Opening != nil {
+			c.conns[i] = conn{fd: -1, frames: &frames{maxBody: o.MaxBody, search: across, control: make([]byte, 0, ws.MaxControlFramePayloadSize)}}
+			continue
+		}
+		c.conns[i] = conn{fd: -1, answer: answer{maxBody: o.MaxBody, known: known, partial: make([]byte, 0, 1024), search: across}}
 	}
 	return c, nil
 }
@@ -150,6 +169,9 @@ func newClient(o Options) (*Client, error) {
 // Close closes the connections. Redials that are still at work close what they get.
 func (c *Client) Close() error {
 	for i := range c.conns {
+		if cn := &c.conns[i]; cn.frames != nil && cn.state == idle {
+			_, _ = send(cn.fd, farewell()) // the service may be gone
+		}
 		c.drop(i)
 	}
 	c.mail.close()
@@ -186,6 +208,14 @@ func (c *Client) Count(ctx context.Context, n int, rec *Recorder) (Slice, error)
 	return c.run(ctx, running{kind: counted, left: n}, rec)
 }
 
+// upgrade makes a WebSocket of a connection, where the client wants one.
+func (c *Client) upgrade(conn net.Conn) error {
+	if c.opening == nil {
+		return nil
+	}
+	return upgrade(conn, *c.opening, c.host, c.timeout)
+}
+
 // raise puts a new descriptor into service; the client owns it from here.
 func (c *Client) raise(i, fd int) error {
 	cn := &c.conns[i]
@@ -196,6 +226,9 @@ func (c *Client) raise(i, fd int) error {
 		return fmt.Errorf("watching a connection: %w", err)
 	}
 	cn.fd, cn.state, cn.tries, cn.lost, cn.free = fd, idle, 0, nil, c.now()
+	if cn.frames != nil {
+		cn.frames.reset()
+	}
 	c.up++
 	c.enqueue(i)
 	return nil
@@ -211,7 +244,7 @@ func (c *Client) drop(i int) {
 		c.busy--
 	}
 	_ = unix.Close(cn.fd) // takes it out of the epoll too: it is the only copy
-	cn.fd, cn.state, cn.out, cn.retry = -1, down, nil, 0
+	cn.fd, cn.state, cn.out, cn.waits, cn.retry = -1, down, nil, false, 0
 	c.up--
 }
 
@@ -227,7 +260,11 @@ func (c *Client) dial(i int) {
 			err = errors.New("no connection")
 		}
 		if err == nil {
-			d.fd, err = takeOver(conn)
+			if err = c.upgrade(conn); err != nil {
+				_ = conn.Close()
+			} else {
+				d.fd, err = takeOver(conn)
+			}
 		}
 		d.err = err
 		mail.put(d)

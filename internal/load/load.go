@@ -6,9 +6,11 @@
 // a pure schedule of intended starts (Arrivals); open-loop latency counts from there, however busy the
 // connections are, so a stalling service cannot hide behind its own stall (coordinated omission).
 //
-// The driver speaks HTTP/1.1 with keep-alive, one request in flight a connection, no pipelining, no
-// redirects, over TCP or Unix connections it is handed. It believes nothing a service says: every answer is
-// bounded in head, body and time, and every way to fail has a name (Failures) or is an error.
+// There are two drivers, over TCP or Unix connections that are handed in, with one request in flight a connection. One
+// speaks HTTP/1.1 with keep-alive, no pipelining, no redirects. The other opens each connection as a WebSocket first,
+// at nobody's expense, and a request is then one message, answered by one; pings are answered. They believe nothing a
+// service says: every answer is bounded in head, body and time, and every way to fail has a name (Failures) or is an
+// error.
 //
 // What counts:
 //   - Requests are those that came to an end, well or badly; Errors are the bad ones among them.
@@ -61,7 +63,9 @@ type Options struct {
 	Conns []net.Conn
 	// Redial replaces a connection that the service closed; it is called on other goroutines, and while it
 	// is at work the others go on. Nil: a lost connection stays lost.
-	Redial   func() (net.Conn, error)
+	Redial func() (net.Conn, error)
+	// Opening opens every connection as a WebSocket, over which Messages are then sent; nil: they are HTTP requests.
+	Opening  *workload.Message
 	Messages []workload.Message // asked in this order, over and over, across slices
 	Host     string             // the Host header
 	Timeout  time.Duration      // of one request, from its intended start; 0: DefaultTimeout
@@ -101,7 +105,7 @@ type Failures struct {
 	Status   Failure // another status than expected
 	Timeout  Failure // no whole answer within Timeout
 	Broken   Failure // no well-formed answer: closed, reset, malformed, too large
-	Mismatch Failure // the right status, but not the expected body
+	Mismatch Failure // the right status, but not the expected body; another message than expected
 }
 
 // First is the first example of the most frequent kind, empty without failures.

@@ -4,19 +4,22 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gobwas/ws"
+
 	"github.com/duet-bench/duet/internal/plan"
 	"github.com/duet-bench/duet/internal/workload"
 )
 
 // request is a workload.Message as it goes over the wire, and what a good answer to it looks like.
 type request struct {
-	bytes    []byte // head and body
+	bytes    []byte // head and body, or a frame
 	name     string // of the workload's request
-	method   string
-	path     string
-	head     bool // HEAD: the answer has no body whatever its head says
-	status   int  // 0: any
+	title    string // "GET /path", "text message"
+	head     bool   // HEAD: the answer has no body whatever its head says
+	status   int    // 0: any
 	contains []byte
+	opcode   ws.OpCode // of a WebSocket message
+	echo     []byte    // what must come back over a WebSocket; nil: anything may
 }
 
 // ownHeaders are the driver's business: a message that brought its own could break the framing.
@@ -43,6 +46,8 @@ func prepare(messages []workload.Message, host string) ([]request, error) {
 
 func newRequest(m workload.Message, host string) (request, error) {
 	switch {
+	case m.Type != "":
+		return request{}, plan.Usagef("", "preparing request %q: unexpected %s: no WebSocket is open (Options.Opening)", m.Name, m)
 	case !isToken(m.Method) || m.Method == "CONNECT":
 		return request{}, plan.Usagef("", "preparing request %q: unexpected method %q", m.Name, m.Method)
 	case !isTarget(m.Path):
@@ -70,7 +75,7 @@ func newRequest(m workload.Message, host string) (request, error) {
 	b = append(b, "\r\n"...)
 	b = append(b, m.Body...)
 	r := request{
-		bytes: b, name: m.Name, method: m.Method, path: m.Path, head: m.Method == "HEAD", status: m.Expect.Status,
+		bytes: b, name: m.Name, title: m.String(), head: m.Method == "HEAD", status: m.Expect.Status,
 	}
 	if m.Expect.Contains != "" {
 		if r.head {

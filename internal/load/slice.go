@@ -252,9 +252,29 @@ func (c *Client) step(timeout time.Duration) error {
 // unasked deals with what an idle connection says: its end, or bytes that nobody asked for (a 408 before
 // the end, say). Neither belongs to a request; the connection is replaced.
 func (c *Client) unasked(i int) {
-	if _, errno := receive(c.conns[i].fd, c.buffer); errno != unix.EAGAIN && errno != unix.EINTR {
+	cn := &c.conns[i]
+	n, errno := receive(cn.fd, c.buffer)
+	if errno == unix.EAGAIN || errno == unix.EINTR {
+		return
+	}
+	if cn.frames == nil || errno != 0 || n == 0 || n == len(c.buffer) || !c.control(cn, c.buffer[:n]) {
 		c.drop(i)
 	}
+}
+
+// control takes what a service says over an idle WebSocket: control frames, of which pings are answered.
+func (c *Client) control(cn *conn, b []byte) (well bool) {
+	f := cn.frames
+	if _, err := f.feed(b); err != nil || f.ended() {
+		return false
+	}
+	if len(f.pong) == 0 {
+		return true
+	}
+	n, errno := send(cn.fd, f.pong)
+	well = errno == 0 && n == len(f.pong)
+	f.pong = nil
+	return well
 }
 
 // send sends the next request on an idle connection.
@@ -264,7 +284,11 @@ func (c *Client) send(i int, due, now time.Duration) {
 	if c.next++; c.next == len(c.requests) {
 		c.next = 0
 	}
-	cn.answer.expect(cn.request)
+	if cn.frames == nil {
+		cn.answer.expect(cn.request)
+	} else {
+		cn.frames.expect(cn.request)
+	}
 	cn.state, cn.out, cn.due, cn.sent = busy, cn.request.bytes, due, now
 	c.busy++
 	s.active, s.sent = now, now
@@ -277,21 +301,34 @@ func (c *Client) send(i int, due, now time.Duration) {
 // write writes what the socket takes of the request.
 func (c *Client) write(i int) {
 	cn := &c.conns[i]
-	waited := len(cn.out) < len(cn.request.bytes)
 	n, errno := send(cn.fd, cn.out)
 	switch {
 	case errno == 0 && n == len(cn.out):
 		cn.out = nil
-		if waited {
+		if cn.waits {
+			cn.waits = false
 			c.rewatch(i, readable)
 		}
+		if cn.frames != nil && cn.state == busy {
+			c.reply(i)
+		}
 	case errno == 0:
-		cn.out = cn.out[n:]
+		cn.out, cn.waits = cn.out[n:], true
 		c.rewatch(i, readable|writable)
 	case errno == unix.EAGAIN || errno == unix.EINTR:
+		cn.waits = true
 		c.rewatch(i, readable|writable)
 	default:
 		c.broken(i, fmt.Errorf("sending: %w", errno))
+	}
+}
+
+// reply answers a ping, once no message is half sent.
+func (c *Client) reply(i int) {
+	cn := &c.conns[i]
+	if len(cn.out) == 0 && len(cn.frames.pong) > 0 {
+		cn.out, cn.frames.pong = cn.frames.pong, nil
+		c.write(i)
 	}
 }
 
@@ -319,12 +356,11 @@ func (c *Client) read(i int, hung bool) {
 			return
 		}
 		c.slice.result.BytesRead += int64(n)
-		var done bool
-		var err error
-		if n == 0 {
-			done, err = cn.answer.eof()
-		} else {
-			done, err = cn.answer.feed(c.buffer[:n])
+		done, err := cn.take(c.buffer[:n])
+		if cn.frames != nil && err == nil {
+			if c.reply(i); cn.state != busy {
+				return // it broke
+			}
 		}
 		switch {
 		case err != nil:
@@ -337,6 +373,19 @@ func (c *Client) read(i int, hung bool) {
 			return
 		}
 	}
+}
+
+// take takes bytes of the answer, none at the end of the stream.
+func (cn *conn) take(b []byte) (done bool, err error) {
+	switch {
+	case cn.frames != nil && len(b) == 0:
+		return false, cn.frames.eof()
+	case cn.frames != nil:
+		return cn.frames.feed(b)
+	case len(b) == 0:
+		return cn.answer.eof()
+	}
+	return cn.answer.feed(b)
 }
 
 // answered closes the books on a request and gives the connection the next one that is due.
@@ -357,13 +406,18 @@ func (c *Client) answered(i int, hung bool) {
 		s.result.Failures.Status.note(func() string {
 			return r.describe(fmt.Sprintf("status %d, expected %d", cn.answer.status, r.status))
 		})
+	case cn.frames != nil:
+		if wrong := cn.frames.wrong(); wrong != "" {
+			s.result.Errors++
+			s.result.Failures.Mismatch.note(func() string { return r.describe(wrong) })
+		}
 	case !cn.answer.found:
 		s.result.Errors++
 		s.result.Failures.Mismatch.note(func() string {
 			return r.describe(fmt.Sprintf("body of %d bytes without %q", cn.answer.body, r.contains))
 		})
 	}
-	if cn.answer.close || hung || len(cn.out) > 0 {
+	if cn.answer.close || hung || cn.frames != nil && cn.frames.ended() || len(cn.out) > 0 {
 		c.drop(i)
 		if !s.over(now) {
 			c.redialOne(i, now)
@@ -385,7 +439,7 @@ func (c *Client) broken(i int, err error) {
 	cn, s := &c.conns[i], &c.slice
 	now := c.now()
 	if !c.spoken && (errors.Is(err, ErrTLS) || errors.Is(err, ErrHTTP2) || errors.Is(err, ErrNotHTTP)) {
-		s.fatal = fmt.Errorf("asking %s %s: %w", cn.request.method, cn.request.path, err)
+		s.fatal = fmt.Errorf("asking %s: %w", cn.request.title, err)
 	}
 	s.result.Requests++
 	s.result.Errors++
@@ -399,7 +453,7 @@ func (c *Client) broken(i int, err error) {
 
 // describe says what went wrong with a request, the outcome first: the path may be long.
 func (r *request) describe(what string) string {
-	text := what + " (" + r.method + " " + r.path
+	text := what + " (" + r.title
 	if r.name != "" {
 		text += ", " + r.name
 	}

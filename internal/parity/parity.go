@@ -1,6 +1,6 @@
 // Package parity says whether two answers to one request are alike.
 //
-// Only what a client can rely on counts: status, content-type, location and body. A difference is data, not an
+// Only what a client can rely on counts: status, content-type, location and body; of a WebSocket message type and body. A difference is data, not an
 // error: a Finding with a few lines to show. Bodies are compared as JSON where both are JSON, so that the order of
 // keys and the spelling of numbers (1, 1.0, 1e0) do not matter; else byte by byte. Answers come from code under
 // test: whatever they hold, Compare ends soon, and what it shows is short and printable.
@@ -17,6 +17,7 @@ import (
 
 // Answer is what a service said to one request.
 type Answer struct {
+	Type   string // of a WebSocket message, text or binary; it has no Status and no Header. Empty: HTTP
 	Status int
 	Header http.Header
 	Body   []byte
@@ -30,6 +31,7 @@ const (
 	Status      = "status"
 	ContentType = "content-type"
 	Location    = "location"
+	Type        = "type"
 	Body        = "body"
 	Ignore      = "ignore" // not a difference: a path that is no JSONPath
 )
@@ -58,6 +60,7 @@ func Compare(a, b Answer, ignore []string) []Finding {
 			found = append(found, Finding{What: what, Diff: []string{line('-', of), line('+', other)}})
 		}
 	}
+	text(Type, a.Type, b.Type)
 	text(Status, strconv.Itoa(a.Status), strconv.Itoa(b.Status))
 	text(ContentType, contentType(a), contentType(b))
 	text(Location, location(a), location(b))

@@ -206,3 +206,18 @@ func ExampleCompare() {
 	// - $.total: 1250
 	// + $.total: 1250.5
 }
+
+// Messages of a WebSocket have a type and a body, and no status.
+func TestMessages(t *testing.T) {
+	check := func(a, b Answer, want string) {
+		t.Helper()
+		if got := shown(Compare(a, b, []string{"$.at"})); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	of := func(kind, body string) Answer { return Answer{Type: kind, Body: []byte(body)} }
+	check(of("text", `{"a":1,"at":5}`), of("text", `{"at":6, "a":1.0}`), "")
+	check(of("text", "a"), of("binary", "a"), "type: - text | + binary")
+	check(of("text", "a"), of("text", "b"), "body: - a | + b")
+	check(of("text", "a"), Answer{Status: 200, Body: []byte("a")}, "type: - text | + (none); status: - 0 | + 200")
+}

@@ -24,11 +24,14 @@ type Config struct {
 	Margins   map[string]float64 // metric → share
 	Budget    time.Duration
 	Measure   Measure
+	Resources Resources
 	Ignore    []string
 	Policy    Policy
 
-	margins map[string]func(format string, args ...any) error // metric → an error at its place
-	lines   map[string]int                                    // workload, as it is named here → its line
+	margins    map[string]func(format string, args ...any) error // metric → an error at its place
+	lines      map[string]int                                    // workload, as it is named here → its line
+	databaseAt func(format string, args ...any) error            // an error at resources.postgres
+	unpaired   bool                                              // neither pairs nor matrix is given: the default pair, if any
 }
 
 // Measure is how timing rounds and callgrind rounds are cut to the machine: `duet doctor --noise` says what fits it.
@@ -68,11 +71,15 @@ const (
 	defaultParity = 20
 )
 
-// Isolation levels. Strict is accepted here and refused by the harness until it is built: it fails closed.
+// Isolation levels. Strict is accepted here and refused by the command until it is built: it fails closed.
 const (
-	IsolationBasic  = "basic"
-	IsolationStrict = "strict"
+	IsolationBasic     = "basic"     // on this machine, with a uid of its own where Duet is root
+	IsolationContainer = "container" // in containers of Duet's image, without a network once built
+	IsolationStrict    = "strict"
 )
+
+// Isolations are all levels, from the loosest to the tightest.
+func Isolations() []string { return []string{IsolationBasic, IsolationContainer, IsolationStrict} }
 
 // What may become of a fork's pull request on a self-hosted runner.
 const (
@@ -118,21 +125,27 @@ func parseConfig(file string, document []byte) (Config, error) {
 	err = root.Map(
 		strictyaml.Field{Key: "services", Required: true, Read: c.readServices},
 		strictyaml.Field{Key: "pairs", Read: pairs.read},
+		strictyaml.Field{Key: "matrix", Read: pairs.readMatrix},
 		strictyaml.Field{Key: "workloads", Read: c.readWorkloads},
 		strictyaml.Field{Key: "setup", Read: workload.ReadSetup(&c.Setup)},
 		strictyaml.Field{Key: "parity", Read: c.readParity},
 		strictyaml.Field{Key: "margins", Read: c.readMargins},
 		strictyaml.Field{Key: "budget", Read: strictyaml.Duration(&c.Budget, MinBudget, MaxBudget)},
 		strictyaml.Field{Key: "measure", Read: c.readMeasure},
+		strictyaml.Field{Key: "resources", Read: c.readResources},
 		strictyaml.Field{Key: "ignore", Read: strictyaml.Texts(&c.Ignore, 0, maxList, strictyaml.AtMost(maxPath), isGlob)},
 		strictyaml.Field{Key: "policy", Read: c.readPolicy},
 	)
 	if err != nil {
 		return Config{}, err
 	}
+	if err := c.checkDatabaseVariables(); err != nil {
+		return Config{}, err
+	}
 	if c.Pairs, err = pairs.resolve(c.Services); err != nil {
 		return Config{}, err
 	}
+	c.unpaired = !pairs.given
 	return c, nil
 }
 
@@ -348,7 +361,7 @@ func readTruth(to *bool) strictyaml.Read {
 func (c *Config) readPolicy(n strictyaml.Node) error {
 	return n.Map(
 		strictyaml.Field{Key: "gate", Read: strictyaml.Choice(&c.Policy.Gate, Gates()...)},
-		strictyaml.Field{Key: "isolation", Read: strictyaml.Choice(&c.Policy.Isolation, IsolationBasic, IsolationStrict)},
+		strictyaml.Field{Key: "isolation", Read: strictyaml.Choice(&c.Policy.Isolation, Isolations()...)},
 		strictyaml.Field{Key: "self-hosted-forks", Read: strictyaml.Choice(&c.Policy.SelfHostedForks, ForksRefuse, ForksAllow)},
 	)
 }
@@ -364,6 +377,9 @@ type pairReader struct {
 }
 
 func (r *pairReader) read(n strictyaml.Node) error {
+	if r.given {
+		return n.Errorf("pairs and matrix: expected one of them")
+	}
 	r.given = true
 	return strictyaml.List(0, maxPairs, func(item strictyaml.Node) error {
 		var p Pair
@@ -375,17 +391,50 @@ func (r *pairReader) read(n strictyaml.Node) error {
 		if err != nil {
 			return err
 		}
-		if p.Name == "" {
-			p.Name = p.Go + "-" + p.Rust
-		}
-		for _, other := range r.pairs {
-			if other.Name == p.Name {
-				return item.Errorf("pair %q: another pair is called so", p.Name)
+		return r.add(p, item)
+	})(n)
+}
+
+// readMatrix reads the short form of many pairs: each Go service named with each Rust one.
+func (r *pairReader) readMatrix(n strictyaml.Node) error {
+	if r.given {
+		return n.Errorf("pairs and matrix: expected one of them")
+	}
+	r.given = true
+	var names [2][]string
+	list := func(to *[]string) strictyaml.Read { return strictyaml.Texts(to, 1, maxServices, unlikeOthers()) }
+	err := n.Map(
+		strictyaml.Field{Key: "go", Required: true, Read: list(&names[0])},
+		strictyaml.Field{Key: "rust", Required: true, Read: list(&names[1])},
+	)
+	if err != nil {
+		return err
+	}
+	if made := len(names[0]) * len(names[1]); made > maxPairs {
+		return n.Errorf("matrix: %d × %d services make %d pairs: expected at most %d", len(names[0]), len(names[1]), made, maxPairs)
+	}
+	for _, goName := range names[0] {
+		for _, rustName := range names[1] {
+			if err := r.add(Pair{Go: goName, Rust: rustName}, n); err != nil {
+				return err
 			}
 		}
-		r.pairs, r.places = append(r.pairs, p), append(r.places, item)
-		return nil
-	})(n)
+	}
+	return nil
+}
+
+// add takes a pair over; without a name it is called after its services.
+func (r *pairReader) add(p Pair, at strictyaml.Node) error {
+	if p.Name == "" {
+		p.Name = p.Go + "-" + p.Rust
+	}
+	for _, other := range r.pairs {
+		if other.Name == p.Name {
+			return at.Errorf("pair %q: another pair is called so", p.Name)
+		}
+	}
+	r.pairs, r.places = append(r.pairs, p), append(r.places, at)
+	return nil
 }
 
 // resolve holds pairs to services. Without any, the one Go and the one Rust service are a pair.
@@ -395,10 +444,7 @@ func (r *pairReader) resolve(services []Service) ([]Pair, error) {
 		names[s.Lang] = append(names[s.Lang], s.Name)
 	}
 	if !r.given {
-		if len(names[Go]) == 1 && len(names[Rust]) == 1 {
-			return []Pair{{Name: names[Go][0] + "-" + names[Rust][0], Go: names[Go][0], Rust: names[Rust][0]}}, nil
-		}
-		return nil, nil
+		return defaultPairs(services), nil
 	}
 	for i, p := range r.pairs {
 		for _, half := range []struct {
@@ -414,6 +460,18 @@ func (r *pairReader) resolve(services []Service) ([]Pair, error) {
 		}
 	}
 	return r.pairs, nil
+}
+
+// defaultPairs are the one Go and the one Rust service, where there is one of each.
+func defaultPairs(services []Service) []Pair {
+	names := map[Lang][]string{}
+	for _, s := range services {
+		names[s.Lang] = append(names[s.Lang], s.Name)
+	}
+	if len(names[Go]) != 1 || len(names[Rust]) != 1 {
+		return nil
+	}
+	return []Pair{{Name: names[Go][0] + "-" + names[Rust][0], Go: names[Go][0], Rust: names[Rust][0]}}
 }
 
 // isDir allows what isLocal does, the repository itself, and a second checkout beside it: ../NAME.

@@ -42,10 +42,12 @@ type Flags struct {
 	Seed      *uint64
 	Attempt   int      // of a CI job: a re-run is an independent repetition
 	FailOn    Gate     // may only tighten base's gate
+	Isolation string   // may only tighten base's isolation
 	Workloads []string // measure only these, by name or as duet.yml spells them
+	Services  []string // measure only these, by name or as lang/name
 }
 
-// Load decides everything. Each side's services are its own; workloads, pairs, setup, parity.requests, budget
+// Load decides everything. Each side's services and resources are its own; workloads, pairs, setup, parity.requests, budget
 // and measure are head's for both sides; margins, ignore, parity.ignore, policy and pass_env are base's, so that a pull request
 // cannot loosen its own judge. Where base has no duet.yml, head's serves both and the gate is off.
 func Load(in Inputs) (Plan, error) {
@@ -53,6 +55,9 @@ func Load(in Inputs) (Plan, error) {
 		return Plan{}, Usagef("`duet init` writes one", "no duet.yml at head")
 	}
 	if err := in.HeadConfig.checkMargins(in.MetricNames); err != nil {
+		return Plan{}, err
+	}
+	if err := in.chooseServices(); err != nil {
 		return Plan{}, err
 	}
 	l := loader{Inputs: in, judge: in.HeadConfig}
@@ -68,6 +73,7 @@ func Load(in Inputs) (Plan, error) {
 	}
 	l.margins()
 	l.services()
+	l.resources()
 	l.changed()
 	if err := l.policy(); err != nil {
 		return Plan{}, err
@@ -81,6 +87,48 @@ func Load(in Inputs) (Plan, error) {
 	}
 	l.plan.fit(in.HeadConfig.Measure)
 	return l.plan, nil
+}
+
+// chooseServices leaves of both configurations the services that the flags ask for, and of the pairs those whose two
+// services stay. Where duet.yml has no pairs, the one Go and the one Rust service that are left are one.
+func (in *Inputs) chooseServices() error {
+	if len(in.Flags.Services) == 0 {
+		return nil
+	}
+	chosen := map[string]bool{}
+	for _, asked := range in.Flags.Services {
+		found := false
+		for _, s := range in.HeadConfig.Services {
+			if asked == s.Name || asked == string(s.Lang)+"/"+s.Name {
+				chosen[s.Name], found = true, true
+			}
+		}
+		if !found {
+			return Usagef("", "--services %q: expected one of %s", asked, strings.Join(spelled(in.HeadConfig.Services), ", "))
+		}
+	}
+	only := func(c Config) *Config {
+		c.Services = slices.DeleteFunc(slices.Clone(c.Services), func(s Service) bool { return !chosen[s.Name] })
+		c.Pairs = slices.DeleteFunc(slices.Clone(c.Pairs), func(p Pair) bool { return !chosen[p.Go] || !chosen[p.Rust] })
+		if c.unpaired {
+			c.Pairs = defaultPairs(c.Services)
+		}
+		return &c
+	}
+	in.HeadConfig = only(*in.HeadConfig)
+	if in.BaseConfig != nil {
+		in.BaseConfig = only(*in.BaseConfig)
+	}
+	return nil
+}
+
+// spelled are services as --services takes them.
+func spelled(services []Service) []string {
+	names := make([]string, len(services))
+	for i, s := range services {
+		names[i] = string(s.Lang) + "/" + s.Name
+	}
+	return names
 }
 
 // NothingChanged says that base and head differ in nothing but ignored files: there is nothing to measure.
@@ -192,6 +240,9 @@ func (l *loader) policy() error {
 	if failOn != "" && !slices.Contains(Gates(), failOn) {
 		return Usagef("", "--fail-on %q: expected one of never, regression, inconclusive", failOn)
 	}
+	if err := l.isolation(); err != nil {
+		return err
+	}
 	if l.Base != nil && l.BaseConfig == nil {
 		l.warnf("base has no duet.yml: head's serves both sides, and the gate is off")
 		l.plan.Policy.Gate = GateNever
@@ -205,6 +256,23 @@ func (l *loader) policy() error {
 	default:
 		l.warnf("--fail-on %s would loosen policy.gate: %s counts", failOn, l.plan.Policy.Gate)
 	}
+	return nil
+}
+
+func (l *loader) isolation() error {
+	asked := l.Flags.Isolation
+	if asked == "" {
+		return nil
+	}
+	if !slices.Contains(Isolations(), asked) {
+		return Usagef("", "--isolation %q: expected one of %s", asked, strings.Join(Isolations(), ", "))
+	}
+	tightness := func(level string) int { return slices.Index(Isolations(), level) }
+	if tightness(asked) >= tightness(l.plan.Policy.Isolation) {
+		l.plan.Policy.Isolation = asked
+		return nil
+	}
+	l.warnf("--isolation %s would loosen policy.isolation: %s counts", asked, l.plan.Policy.Isolation)
 	return nil
 }
 
@@ -294,6 +362,9 @@ func (l *loader) workloads() error {
 		asked[name], asked[w.Name] = true, true
 		if err := workload.CheckCaptures(w, l.plan.Setup); err != nil {
 			return &UsageError{Err: err}
+		}
+		if err := l.checkNeeds(w); err != nil {
+			return err
 		}
 		l.plan.Workloads = append(l.plan.Workloads, w)
 	}

@@ -109,6 +109,27 @@ func TestForksArePassedNothing(t *testing.T) {
 	}
 }
 
+func TestIsolationOnlyTightens(t *testing.T) {
+	for _, c := range []struct{ base, head, flag, want, warning string }{
+		{"basic", "basic", "", IsolationBasic, ""},
+		{"basic", "basic", "container", IsolationContainer, ""},
+		{"container", "basic", "", IsolationContainer, ""},
+		{"container", "basic", "basic", IsolationContainer, "--isolation basic would loosen policy.isolation: container counts"},
+		{"basic", "container", "", IsolationBasic, ""},
+		{"strict", "strict", "container", IsolationStrict, "--isolation container would loosen policy.isolation: strict counts"},
+	} {
+		in := inputs(t, two+"policy: {isolation: "+c.base+"}", two+"policy: {isolation: "+c.head+"}")
+		in.Flags.Isolation = c.flag
+		p := load(t, in)
+		if p.Policy.Isolation != c.want {
+			t.Errorf("%+v: got %s", c, p.Policy.Isolation)
+		}
+		if warned := slices.Contains(p.Warnings, c.warning); c.warning != "" && !warned {
+			t.Errorf("%+v: got warnings %q", c, p.Warnings)
+		}
+	}
+}
+
 func TestFailOnOnlyTightens(t *testing.T) {
 	for _, c := range []struct {
 		base         string
@@ -280,6 +301,7 @@ func TestLoadErrors(t *testing.T) {
 		{"no duet.yml at head\nhint: `duet init` writes one", func(in *Inputs) { in.HeadConfig = nil }},
 		{"--budget -2h: expected 1s to 6h", func(in *Inputs) { in.Flags.Budget = -2 * time.Hour }},
 		{"--budget 9000h: expected 1s to 6h", func(in *Inputs) { in.Flags.Budget = 9000 * time.Hour }},
+		{`--isolation "none": expected one of basic, container, strict`, func(in *Inputs) { in.Flags.Isolation = "none" }},
 		{`--fail-on "always": expected one of never, regression, inconclusive`, func(in *Inputs) { in.Flags.FailOn = "always" }},
 		{`--workload "nope": expected one of health`, func(in *Inputs) { in.Flags.Workloads = []string{"nope"} }},
 		{"duet.yml:4:16: margin \"p42\": no such metric: expected one of p50, throughput", func(in *Inputs) { in.HeadConfig = config(t, two+"margins: {p42: 1%}") }},
@@ -355,5 +377,51 @@ func TestJudgeBy(t *testing.T) {
 	p.JudgeBy(nil, nil)
 	if len(p.Margins) != 0 || p.Ignore != nil || p.Policy.Gate != GateNever || p.Policy.SelfHostedForks != "" || len(p.Warnings) != 1 {
 		t.Errorf("by nobody: %+v", p)
+	}
+}
+
+// The flag leaves the services it names, their pairs, and nothing of the others.
+func TestServicesFlag(t *testing.T) {
+	const four = "services: [{name: gin, lang: go}, {name: chi, lang: go}, {name: axum, lang: rust}, {name: actix, lang: rust}]\n"
+	const paired = four + "matrix: {go: [gin, chi], rust: [axum, actix]}\n"
+	for _, c := range []struct {
+		text  string
+		asked []string
+		order []string
+		pairs []string
+	}{
+		{paired, nil, []string{"gin", "chi", "axum", "actix"}, []string{"gin-axum", "gin-actix", "chi-axum", "chi-actix"}},
+		{paired, []string{"go/gin", "rust/axum"}, []string{"gin", "axum"}, []string{"gin-axum"}},
+		{paired, []string{"axum", "chi", "actix"}, []string{"chi", "axum", "actix"}, []string{"chi-axum", "chi-actix"}},
+		{paired, []string{"gin", "go/gin"}, []string{"gin"}, nil},
+		{four, []string{"go/chi", "actix"}, []string{"chi", "actix"}, []string{"chi-actix"}}, // the default pair of those left
+		{four + "pairs: [{go: gin, rust: axum}]\n", []string{"chi", "actix"}, []string{"chi", "actix"}, nil},
+	} {
+		in := inputs(t, c.text, c.text)
+		in.Flags.Services = c.asked
+		p := load(t, in)
+		var pairs []string
+		for _, pair := range p.Pairs {
+			pairs = append(pairs, pair.Name)
+		}
+		if !reflect.DeepEqual(p.Order, c.order) || !reflect.DeepEqual(pairs, c.pairs) || len(p.Services) != 2*len(c.order) {
+			t.Errorf("--services %v: got %v %v and %d variants, want %v %v", c.asked, p.Order, pairs, len(p.Services), c.order, c.pairs)
+		}
+		for _, w := range p.Warnings {
+			if strings.Contains(w, "removed at head") || strings.Contains(w, "not in base's") {
+				t.Errorf("--services %v warns: %s", c.asked, w)
+			}
+		}
+		if len(in.HeadConfig.Services) != 4 {
+			t.Error("the configuration was changed")
+		}
+	}
+	for _, asked := range []string{"fiber", "rust/gin", ""} {
+		in := inputs(t, paired, paired)
+		in.Flags.Services = []string{"gin", asked}
+		_, err := Load(in)
+		if want := fmt.Sprintf("--services %q: expected one of go/gin, go/chi, rust/axum, rust/actix", asked); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
 	}
 }

@@ -69,6 +69,7 @@ type Plan struct {
 	Fork      bool                `json:"fork,omitempty"`
 	Services  map[Variant]Service `json:"services"` // one for each variant that will be built
 	Order     []string            `json:"order"`    // the services' names as head's configuration lists them
+	Resources map[Side]Resources  `json:"resources,omitempty"`
 	Pairs     []Pair              `json:"pairs"`
 	Workloads []workload.Workload `json:"workloads"` // those that fit the budget, in order
 	Dropped   []Dropped           `json:"dropped,omitempty"`
@@ -173,7 +174,7 @@ const (
 // Policy is what only base's duet.yml may say.
 type Policy struct {
 	Gate            Gate   `json:"gate"`
-	Isolation       string `json:"isolation"`         // basic (default) or strict
+	Isolation       string `json:"isolation"`         // basic (default), container or strict
 	SelfHostedForks string `json:"self_hosted_forks"` // refuse (default) or allow
 }
 

@@ -18,9 +18,11 @@ func ConfigSchema() []byte {
 		"type":                 "object",
 		"additionalProperties": false,
 		"required":             []string{"services"},
+		"not":                  object{"required": []string{"pairs", "matrix"}},
 		"properties": object{
 			"services":  about(object{"type": "array", "minItems": 1, "maxItems": maxServices, "items": serviceSchema()}, "The programs under test, as this commit builds and runs them."),
 			"pairs":     about(object{"type": "array", "maxItems": maxPairs, "items": pairSchema()}, "Services that answer one contract. Default: the one Go and the one Rust service."),
+			"matrix":    about(matrixSchema(), "The short form of many pairs: each Go service named with each Rust one, 16 pairs at most. Instead of pairs."),
 			"workloads": about(workloadsSchema(), "Bundled workloads by name, your own by path. Head's count. Default [health]."),
 			"setup":     about(workload.SetupSchema(), "Requests sent to every variant before each workload's own setup, such as a login."),
 			"parity": about(closed(object{
@@ -32,12 +34,13 @@ func ConfigSchema() []byte {
 				"propertyNames":        object{"pattern": metricName.String()},
 				"additionalProperties": object{"type": "string", "pattern": strictyaml.PercentPattern},
 			}, "The smallest change worth a reader's time, by metric, such as p50: 2%. Base's count."),
-			"budget":  about(durationSchema(), "Measuring time over all workloads, without builds and confirmation: 1s to 6h. Default 2m."),
-			"measure": about(measureSchema(), "How the measuring is cut to the machine: duet doctor --noise says what fits it. Head's count."),
-			"ignore":  about(textList(0, object{"minLength": 1, "maxLength": maxPath, "pattern": "^[^/]"}), "Changes to these files alone are not measured. Base's count. Default [\"**/*.md\"]."),
+			"budget":    about(durationSchema(), "Measuring time over all workloads, without builds and confirmation: 1s to 6h. Default 2m."),
+			"measure":   about(measureSchema(), "How the measuring is cut to the machine: duet doctor --noise says what fits it. Head's count."),
+			"resources": about(resourcesSchema(), "What services need beside them: each side's own, for every one of its services."),
+			"ignore":    about(textList(0, object{"minLength": 1, "maxLength": maxPath, "pattern": "^[^/]"}), "Changes to these files alone are not measured. Base's count. Default [\"**/*.md\"]."),
 			"policy": about(closed(object{
 				"gate":              about(object{"enum": Gates()}, "What makes the exit status 1. Default never."),
-				"isolation":         about(object{"enum": []string{IsolationBasic, IsolationStrict}}, "Default basic."),
+				"isolation":         about(object{"enum": Isolations()}, "What confines the code under test: container takes an image and a docker engine. Default basic."),
 				"self-hosted-forks": about(object{"enum": []string{ForksRefuse, ForksAllow}}, "Whether a fork's code may run on a self-hosted runner. Default refuse."),
 			}), "What only base's duet.yml may say."),
 		},
@@ -150,6 +153,13 @@ func workloadsSchema() object {
 	path := localSchema()
 	path["pattern"] = `[/.]`
 	return object{"type": "array", "minItems": 1, "maxItems": maxWorkloads, "uniqueItems": true, "items": object{"anyOf": []any{name, path}}}
+}
+
+func matrixSchema() object {
+	names := func(lang string) object {
+		return about(object{"type": "array", "minItems": 1, "maxItems": maxServices, "uniqueItems": true, "items": object{"type": "string"}}, lang+" services' names.")
+	}
+	return closed(object{"go": names("Go"), "rust": names("Rust")}, "go", "rust")
 }
 
 func pairSchema() object {

@@ -220,6 +220,12 @@ func measuredFixtures() []fixture {
 
 	regressed.c.Why = whys()
 
+	// In a job of GitHub Actions, of GitHub's test merge, and let through by a maintainer.
+	accepted := fixture{name: "accepted", run: newRun(), c: regressed.c, o: Options{
+		Key: ".github/workflows/duet.yml:duet.yml", Job: Job{ID: 123, Attempt: 2, URL: "https://github.com/o/r/actions/runs/123/attempts/2"},
+		Accepted: Acceptance{By: "ann", Label: "duet-accept"},
+	}}
+	accepted.run.Plan.Head.MergeOf, accepted.run.Plan.Head.SHA = headSHA, "77aa01c4d5e6f708192a3b4c5d6e7f8091a2b3c4"
 	improved := fixture{name: "improved", run: newRun(), c: newComparisons(), o: Options{}}
 	judge(&improved.c, row("rust", "json-pipeline", "throughput", 5655, 1.093, 0.02, compare.Improved))
 
@@ -242,8 +248,8 @@ func measuredFixtures() []fixture {
 	for i := range identical.c.Gaps {
 		identical.c.Gaps[i].Base, identical.c.Gaps[i].Ratio, identical.c.Gaps[i].CI = 0, 0, compare.Interval{}
 	}
-	return []fixture{regressed, improved, inconclusive, identical, {name: "unchanged", run: newRun(), c: newComparisons()},
-		withoutBase(), singleService(), headOnlyService()}
+	return []fixture{regressed, accepted, improved, inconclusive, identical, {name: "unchanged", run: newRun(), c: newComparisons()},
+		withoutBase(), singleService(), headOnlyService(), manyServices(false), manyServices(true)}
 }
 
 // whys are a regression with functions to blame, one with none, and one of time alone.
@@ -277,6 +283,56 @@ func withoutBase() fixture {
 		f.c.Gaps[i].Base, f.c.Gaps[i].Ratio, f.c.Gaps[i].CI = 0, 0, compare.Interval{}
 	}
 	f.run.Builds = []result.Build{newBuild(v("go", plan.Head)), newBuild(v("rust", plan.Head))}
+	return f
+}
+
+// manyServices is two pairs of a matrix, one service in both: at head alone, or with a base and one regression.
+func manyServices(based bool) fixture {
+	f := fixture{name: "many-services-head", run: newRun(), c: newComparisons()}
+	services := []string{"fiber", "gin", "axum"}
+	f.run.Plan.Order, f.run.Plan.Services, f.run.Builds, f.run.Trials = services, map[plan.Variant]plan.Service{}, nil, nil
+	f.run.Plan.Pairs = []plan.Pair{{Name: "gin-axum", Go: "gin", Rust: "axum"}, {Name: "fiber-axum", Go: "fiber", Rust: "axum"}}
+	f.c = compare.Comparisons{Services: map[string]compare.ServiceVerdict{}}
+	sides := []plan.Side{plan.Head}
+	if based {
+		f.name, sides, f.c.Verdict = "many-services", []plan.Side{plan.Base, plan.Head}, compare.Regressed
+	} else {
+		f.run.Plan.Base, f.run.Plan.NoBase = nil, "none by wish (--base none)"
+	}
+	for i, service := range services {
+		lang := plan.Go
+		if service == "axum" {
+			lang = plan.Rust
+		}
+		f.c.Services[service] = compare.ServiceVerdict{Lang: lang}
+		rows := unchanged(service)
+		if !based {
+			rows = headRows(rows, "baseline: none (none by wish (--base none))")
+		}
+		f.c.Rows = append(f.c.Rows, rows...)
+		for _, side := range sides {
+			f.run.Plan.Services[v(service, side)] = plan.Service{Name: service, Lang: lang}
+			b := newBuild(v(service, side))
+			b.Settings = map[string]string{"GOAMD64": "v1", "CGO_ENABLED": "0"}
+			if lang == plan.Rust {
+				b.Settings = map[string]string{"codegen-units": "1", "panic": "unwind"}
+			}
+			f.run.Builds = append(f.run.Builds, b)
+		}
+		for _, w := range f.run.Plan.Workloads {
+			s := compare.Standing{Service: service, Workload: w.Name, Metric: "throughput", Best: "fiber", Ratio: 1 - 0.08*float64(i)}
+			s.CI = compare.Interval{s.Ratio - 0.02, s.Ratio + 0.02}
+			if service == "axum" && w.Name == "json-pipeline" {
+				continue // its answers differ
+			}
+			f.c.Standings = append(f.c.Standings, s)
+		}
+	}
+	if based {
+		worst := row("gin", "url-shortener", "p50", 412e-6, 1.071, 0.012, compare.Regressed)
+		judge(&f.c, worst)
+		f.c.Worst = &worst
+	}
 	return f
 }
 

@@ -28,6 +28,9 @@ var harmless = regexp.MustCompile(`^([-A-Za-z0-9 ,.;:()%<+±=×·÷→–−\[\]
 // limit is the promise of docs and design, written out: not whatever the code believes.
 const limit = 60_000
 
+// jobURL is the one address that a comment links to: the run's own page, of Duet's making.
+const jobURL = "https://github.com/o/r/actions/runs/123/attempts/2"
+
 // rendered is what a reader of GitHub's Markdown would see of a comment's structure.
 type rendered struct {
 	blocks []string // kinds, in order; tables with their rows and columns
@@ -44,7 +47,11 @@ func render(markdown string) rendered {
 			return ast.WalkContinue, nil
 		}
 		switch n := n.(type) {
-		case *ast.Link, *ast.AutoLink, *ast.Image:
+		case *ast.Link:
+			if string(n.Destination) != jobURL {
+				fault("a link to %s", n.Destination)
+			}
+		case *ast.AutoLink, *ast.Image:
 			fault("a link or image: %s", n.Kind())
 		case *ast.RawHTML:
 			for i := range n.Segments.Len() {
@@ -128,7 +135,8 @@ func hostile(s string) (result.Run, compare.Comparisons) {
 func shapeOf(t *testing.T, s string) []string {
 	t.Helper()
 	run, c := hostile(s)
-	r := New(run, c, Options{Key: s, NewHead: s, Files: []string{s}})
+	run.Plan.Head.MergeOf = s
+	r := New(run, c, Options{Key: s, NewHead: s, Files: []string{s}, Job: Job{ID: 123, Attempt: 2, URL: jobURL}, Accepted: Acceptance{By: "x" + s, Label: "duet-accept"}})
 	markdown := Markdown(r)
 	got := render(markdown)
 	for _, fault := range got.faults {
@@ -256,5 +264,25 @@ func TestBudgetOfTheTop(t *testing.T) {
 	markdown := Markdown(New(run, c, Options{Key: long}))
 	if len(markdown) > limit || !strings.Contains(markdown, "\n### Duet: ⚪ Go not judged") || !strings.Contains(markdown, "<sub>head") {
 		t.Errorf("%d bytes, want at most %d with headline and last line:\n%.2000s", len(markdown), limit, markdown)
+	}
+}
+
+// A job's summary has every row unfolded, and room for them.
+func TestSummary(t *testing.T) {
+	t.Parallel()
+	run, c := newRun(), newComparisons()
+	for i := range 5000 {
+		c.Rows = append(c.Rows, row("go", fmt.Sprintf("workload-%d", i), "p50", 1, 1.1, 0.01, compare.Unchanged))
+	}
+	r := New(run, c, Options{})
+	summary := Summary(r)
+	if strings.Contains(summary, "<summary>All rows") || strings.Count(summary, "`workload-4999`") != 1 || len(summary) > 1_000_000 {
+		t.Errorf("%d bytes, folded %v, the last row %d times", len(summary), strings.Contains(summary, "<summary>All rows"), strings.Count(summary, "`workload-4999`"))
+	}
+	if got := render(summary); len(got.faults) > 0 {
+		t.Errorf("faults: %q", got.faults)
+	}
+	if comment := Markdown(r); len(comment) > limit || strings.Contains(comment, "`workload-4999`") || !strings.Contains(comment, "All rows") {
+		t.Errorf("the comment has %d bytes", len(comment))
 	}
 }

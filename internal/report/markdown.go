@@ -57,6 +57,7 @@ func (r Report) sections() []section {
 		{body: r.tails(), keep: 2},
 		{body: r.movedMarkdown(), keep: 1},
 		{body: r.whyMarkdown(), keep: 2},
+		{title: r.besideTitle(), body: r.besideMarkdown(), keep: 3, open: r.allAlone()},
 		{body: r.buildMarkdown(), keep: 3},
 	}
 	if r.State != Running {
@@ -259,7 +260,7 @@ func (r Report) buildMarkdown() string {
 	t := r.buildTable()
 	var lines []string
 	for i, row := range t.rows {
-		if i == maxClaims {
+		if i == maxListed {
 			break
 		}
 		lines = append(lines, fmt.Sprintf("%s: clean %s · incremental %s · binary %s · dependencies %s",

@@ -208,3 +208,12 @@ func budget(d time.Duration) string {
 	}
 	return s
 }
+
+// Quantity writes a value of a base unit as reports do: 0.000412 s is "412 µs".
+func Quantity(v float64, unit string) string { return quantity(known(v), unit) }
+
+// Factor writes a ratio: "0.45".
+func Factor(v float64) string { return factor(known(v)) }
+
+// Count writes a whole number: "12,345".
+func Count(n int) string { return count(n) }

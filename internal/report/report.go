@@ -64,6 +64,7 @@ type Report struct {
 	Rows     []Row              `json:"rows"`
 	Why      []Why              `json:"why"` // of regressions
 	Gaps     []Gap              `json:"gaps"`
+	Beside   []Standing         `json:"beside,omitempty"` // three services or more, at head
 	Parity   *Parity            `json:"parity"`
 	Builds   []Build            `json:"builds"`
 	Memory   []Memory           `json:"memory"`
@@ -75,6 +76,7 @@ type Report struct {
 	Accepted *Acceptance        `json:"accepted,omitempty"`
 
 	order []string // services: of pairs first, then by name
+	asked []string // services as the configuration lists them
 	key   string
 	files []string
 	broke bool   // answers stopped agreeing at head
@@ -222,6 +224,7 @@ func New(run result.Run, c compare.Comparisons, o Options) Report {
 	}
 	r.addServices(run.Plan, c)
 	r.addPairs(run.Plan, c.Withheld)
+	r.addStandings(run.Plan, c.Standings)
 	r.Headline = r.headline(o)
 	r.Summary = r.summary(o)
 	return r

@@ -106,6 +106,13 @@ func (r Report) measured() []Text {
 	tally := func(x Tally) Text { return say(plain(count(x.Count)+" × "), name(x.Reason)) }
 	add(listed("invalid trials: ", run.Invalid, tally))
 	add(listed("slices dropped for outside causes: ", run.Slices, tally))
+	for i, b := range run.Built {
+		if i == maxSettings {
+			break
+		}
+		t := append(listed("", b.Variants, func(s string) Text { return say(name(s)) }), plain(" built with "))
+		add(append(t, listed("", b.Settings, func(s string) Text { return say(name(s)) })...))
+	}
 	for i, variant := range slices.Sorted(maps.Keys(run.Notes)) {
 		if i == maxSettings {
 			break

@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -32,6 +33,34 @@ type Settings struct {
 	Durations []result.StepDuration `json:"durations"`
 	Gate      plan.Gate             `json:"gate"`
 	Notes     map[string][]string   `json:"notes,omitempty"` // of a build, by variant
+	Built     []BuiltWith           `json:"built_with,omitempty"`
+}
+
+// BuiltWith is what a build's speed and size may depend on, and the variants that were built so.
+type BuiltWith struct {
+	Variants []string `json:"variants"`
+	Settings []string `json:"settings"` // NAME=value, sorted
+}
+
+// builtWith groups builds by their settings, in the order of the builds.
+func builtWith(of []result.Build) []BuiltWith {
+	var out []BuiltWith
+	for _, b := range of {
+		var list []string
+		for _, name := range slices.Sorted(maps.Keys(b.Settings)) {
+			list = append(list, name+"="+b.Settings[name])
+		}
+		if len(list) == 0 {
+			continue
+		}
+		i := slices.IndexFunc(out, func(other BuiltWith) bool { return slices.Equal(other.Settings, list) })
+		if i < 0 {
+			i = len(out)
+			out = append(out, BuiltWith{Settings: list})
+		}
+		out[i].Variants = append(out[i].Variants, b.Variant.String())
+	}
+	return out
 }
 
 // Rounds is how many rounds of a workload were done.
@@ -92,6 +121,7 @@ func settings(run result.Run) Settings {
 		late = math.Max(late, finite(t.Open.LatenessP99))
 		clientCPU, closed = clientCPU+finite(t.Closed.ClientCPUSeconds), closed+t.Closed.Requests
 	}
+	s.Built = builtWith(run.Builds)
 	s.Invalid, s.Slices, s.Lateness = tallies(invalid), tallies(dropped), known(late)
 	s.ClientCPU, s.Callgrind = known(clientCPU/float64(max(closed, 1))), callgrindRounds(run.Costs)
 	return s

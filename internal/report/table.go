@@ -30,14 +30,14 @@ type group struct {
 	services []string
 }
 
-// groups are the pairs with both services known, then every service of no pair.
+// groups are the pairs with both services known, then every service of no pair; where pairs share services, every service.
 func (r Report) groups() []group {
 	var out []group
 	shown := map[string]bool{}
 	for i, p := range r.Pairs {
 		_, hasGo := r.Services[p.Go]
 		_, hasRust := r.Services[p.Rust]
-		if hasGo && hasRust {
+		if hasGo && hasRust && !r.shared() {
 			out = append(out, group{pair: &r.Pairs[i], services: []string{p.Go, p.Rust}})
 			shown[p.Go], shown[p.Rust] = true, true
 		}
@@ -129,6 +129,9 @@ func (r Report) movedTables() []table {
 	var out []table
 	groups := r.groups()
 	for _, g := range groups {
+		if len(r.Beside) > 0 && r.headAlone(g) {
+			continue // beside each other with all the others
+		}
 		lines := r.lines(g)
 		keep := func(l line) bool { return l.rank() < 3 }
 		if r.headAlone(g) {

@@ -52,7 +52,9 @@ func (t Terminal) Render(r Report) string {
 		s.sentence(say(plain(words)))
 	}
 	s.whys(r)
-	if !slices.ContainsFunc(tables, func(t table) bool { return t.alone }) { // those tables show the gap themselves
+	if len(r.Beside) > 0 {
+		s.beside(r)
+	} else if !slices.ContainsFunc(tables, func(t table) bool { return t.alone }) { // those tables show the gap themselves
 		s.gaps(r)
 	}
 	if builds := r.buildTable(); len(builds.rows) > 0 {

@@ -13,25 +13,27 @@ const Schema = "duet.run/1"
 
 // Run is one run of the main job.
 type Run struct {
-	Schema    string         `json:"schema"`
-	Duet      string         `json:"duet"`    // Duet's own version
-	State     State          `json:"state"`   // how the run ended
-	Started   string         `json:"started"` // RFC 3339, UTC
-	Seconds   float64        `json:"seconds"`
-	Attempt   int            `json:"attempt"`
-	Plan      plan.Plan      `json:"plan"`
-	Machine   Machine        `json:"machine"`
-	Builds    []Build        `json:"builds,omitempty"`
-	Parity    *ParityResult  `json:"parity,omitempty"`
-	Rates     []OfferedRate  `json:"rates,omitempty"`
-	Trials    []Trial        `json:"trials,omitempty"`
-	Costs     []Cost         `json:"costs,omitempty"` // of the instructions pass
-	Names     []string       `json:"names,omitempty"` // of functions and files in Costs, each once
-	Rows      []plan.Row     `json:"rows,omitempty"`  // as the last look left them: which rows were confirmed
-	Failures  []Failure      `json:"failures,omitempty"`
-	Error     string         `json:"error,omitempty"` // not measured, and no variant is to blame: a full disk, say
-	Warnings  []string       `json:"warnings,omitempty"`
-	Durations []StepDuration `json:"durations,omitempty"` // where the time went
+	Schema   string        `json:"schema"`
+	Duet     string        `json:"duet"`    // Duet's own version
+	State    State         `json:"state"`   // how the run ended
+	Started  string        `json:"started"` // RFC 3339, UTC
+	Seconds  float64       `json:"seconds"`
+	Attempt  int           `json:"attempt"`
+	Plan     plan.Plan     `json:"plan"`
+	Machine  Machine       `json:"machine"`
+	Builds   []Build       `json:"builds,omitempty"`
+	Parity   *ParityResult `json:"parity,omitempty"`
+	Rates    []OfferedRate `json:"rates,omitempty"`
+	Trials   []Trial       `json:"trials,omitempty"`
+	Costs    []Cost        `json:"costs,omitempty"` // of the instructions pass
+	Names    []string      `json:"names,omitempty"` // of functions and files in Costs, each once
+	Rows     []plan.Row    `json:"rows,omitempty"`  // as the last look left them: which rows were confirmed
+	Failures []Failure     `json:"failures,omitempty"`
+	// Stopped are workloads that nobody was measured with, and why: no PostgreSQL, say.
+	Stopped   map[string]string `json:"stopped,omitempty"`
+	Error     string            `json:"error,omitempty"` // not measured, and no variant is to blame: a full disk, say
+	Warnings  []string          `json:"warnings,omitempty"`
+	Durations []StepDuration    `json:"durations,omitempty"` // where the time went
 }
 
 // State is how a run ended.
@@ -70,7 +72,7 @@ type Build struct {
 	IncrementalCPU     float64           `json:"incremental_cpu_s"`
 	BinaryBytes        int64             `json:"binary_bytes"`
 	BinarySHA256       string            `json:"binary_sha256"`
-	InputsSHA256       string            `json:"inputs_sha256"` // binary, copied files, arguments, environment
+	InputsSHA256       string            `json:"inputs_sha256"` // binary, copied files, arguments, environment, the database's scripts
 	IdenticalToBase    bool              `json:"identical_to_base"`
 	Dependencies       int               `json:"dependencies"` // modules or crates, without the service itself
 	Toolchain          string            `json:"toolchain"`

@@ -232,11 +232,22 @@ func (b *Box) spawn(f func() error) error {
 }
 
 // The uids boxes draw from: by systemd's table (UIDS-GIDS.md) nobody hands these out, and they fit the
-// 65536 ids of a container.
+// 65536 ids of a container. A Duet in a container has a range of its own: one outside sees its processes, by the same
+// uids, but neither its claims nor its boxes, and would take them for what its own boxes left behind.
 const (
-	firstUID = 60600
-	lastUID  = 61099
+	firstUID      = 60600
+	firstInnerUID = 60850
+	lastUID       = 61099
 )
+
+// uidRange is where the boxes of this process draw their uids from.
+func uidRange() (first, last int) {
+	const initial = "pid:[4026531836]" // PROC_PID_INIT_INO, the same on every Linux
+	if at, err := os.Readlink("/proc/self/ns/pid"); err == nil && at != initial {
+		return firstInnerUID, lastUID
+	}
+	return firstUID, firstInnerUID - 1
+}
 
 func mayChangeUID() bool {
 	if os.Geteuid() != 0 {
@@ -273,7 +284,8 @@ func claimUID() (int, net.Listener, error) {
 	if err != nil {
 		return -1, nil, err
 	}
-	for uid := firstUID; uid <= lastUID; uid++ {
+	first, last := uidRange()
+	for uid := first; uid <= last; uid++ {
 		if used[uid] {
 			continue
 		}
@@ -286,7 +298,7 @@ func claimUID() (int, net.Listener, error) {
 		}
 		return uid, claim, nil
 	}
-	return -1, nil, fmt.Errorf("finding a free uid: all of %d to %d are in use", firstUID, lastUID)
+	return -1, nil, fmt.Errorf("finding a free uid: all of %d to %d are in use", first, last)
 }
 
 func usedIDs() (map[int]bool, error) {

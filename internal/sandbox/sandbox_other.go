@@ -49,3 +49,6 @@ func (*Process) Exit() Exit                                   { return Exit{} }
 func (*Process) Tail() []string                               { return nil }
 func (*Process) Signal(os.Signal) error                       { return ErrUnsupported }
 func (*Process) Kill()                                        {}
+
+// FindBounds finds nothing that confines Duet.
+func FindBounds() (Bounds, error) { return Bounds{}, ErrUnsupported }

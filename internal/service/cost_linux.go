@@ -1,7 +1,6 @@
 package service
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,9 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/duet-bench/duet/internal/result"
+	"github.com/duet-bench/duet/internal/sandbox"
 )
 
 // The tree of a service is its process and all that came of it. Children are found anew at every reading
@@ -104,7 +102,7 @@ func (s *Service) CPU() (time.Duration, error) {
 	}
 	var sum time.Duration
 	for _, pid := range pids {
-		own, err := cpuClock(pid)
+		own, err := sandbox.CPUClock(pid)
 		if err != nil {
 			if dead := s.Alive(); dead != nil {
 				return 0, dead
@@ -114,37 +112,9 @@ func (s *Service) CPU() (time.Duration, error) {
 			}
 			continue // a child that has just ended
 		}
-		sum += own + waitedFor(pid)
+		sum += own + sandbox.WaitedFor(pid)
 	}
 	return sum, nil
-}
-
-// cpuClock reads another process's CPU clock: clock_getcpuclockid(3) makes its id as (^pid << 3) | 2.
-func cpuClock(pid int) (time.Duration, error) {
-	const scheduled = 2 // CPUCLOCK_SCHED: user and kernel
-	var t unix.Timespec
-	if err := unix.ClockGettime(int32(^pid<<3|scheduled), &t); err != nil {
-		return 0, err
-	}
-	return time.Duration(t.Nano()), nil
-}
-
-// waitedFor is cutime and cstime of /proc/PID/stat.
-func waitedFor(pid int) time.Duration {
-	const tick = 10 * time.Millisecond // USER_HZ is 100 wherever Go runs on Linux
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return 0
-	}
-	// The name, in brackets, may hold anything; cutime is the 14th field after it.
-	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-	const cutime, cstime = 13, 14
-	if len(fields) <= cstime {
-		return 0
-	}
-	user, _ := strconv.ParseInt(fields[cutime], 10, 64)
-	kernel, _ := strconv.ParseInt(fields[cstime], 10, 64)
-	return time.Duration(user+kernel) * tick
 }
 
 // Sample is the tree's memory now. PSS and PSSAnon stay zero, "not read", where the kernel keeps them from

@@ -16,6 +16,8 @@ type Field struct {
 	Key      string
 	Required bool
 	Read     Read
+	// Refused says why a key that one might expect has no place here; it is then no choice either.
+	Refused string
 }
 
 // Map reads a map of known keys. A nil Read of the caller's own is a bug.
@@ -24,15 +26,21 @@ func (n Node) Map(fields ...Field) error {
 		return n.Errorf("%s: expected a map, got %s", n.Name, n.describe())
 	}
 	known := map[string]Field{}
-	keys := make([]string, len(fields))
-	for i, f := range fields {
-		known[f.Key], keys[i] = f, f.Key
+	var keys []string
+	for _, f := range fields {
+		known[f.Key] = f
+		if f.Refused == "" {
+			keys = append(keys, f.Key)
+		}
 	}
 	given := map[string]bool{}
 	for _, e := range n.entries {
 		field, ok := known[e.key.text]
 		if !ok {
 			return e.key.Errorf("unexpected key %q: expected one of %s", shorten(e.key.text), strings.Join(keys, ", "))
+		}
+		if field.Refused != "" {
+			return e.value.Errorf("%s: %s", field.Key, field.Refused)
 		}
 		given[field.Key] = true
 		if err := field.Read(e.value); err != nil {
@@ -188,6 +196,17 @@ func Choice[T ~string](to *T, choices ...T) Read {
 }
 
 var wholeNumber = regexp.MustCompile(`^(0|[1-9][0-9]{0,9})$`)
+
+// Bool reads true or false.
+func Bool(to *bool) Read {
+	return func(n Node) error {
+		if n.kind != boolean {
+			return n.Errorf("%s: expected true or false, got %s", n.Name, n.describe())
+		}
+		*to = n.text == "true"
+		return nil
+	}
+}
 
 // Int reads a whole number, in decimal digits only.
 func Int(to *int, least, most int) Read {

@@ -22,6 +22,21 @@ func (e Expect) Check(status int, body []byte) error {
 	if status != want {
 		return fmt.Errorf("status %d: expected %d", status, want)
 	}
+	return e.holds(body)
+}
+
+// CheckReply says what is wrong with the message that came back over a WebSocket, nil when it is good.
+func (m Message) CheckReply(kind string, body []byte) error {
+	switch {
+	case m.Expect.Echo && kind != m.Type:
+		return fmt.Errorf("a %s message: expected the %s message back", kind, m.Type)
+	case m.Expect.Echo && !bytes.Equal(body, m.Body):
+		return fmt.Errorf("%d other bytes: expected the message of %d bytes back", len(body), len(m.Body))
+	}
+	return m.Expect.holds(body)
+}
+
+func (e Expect) holds(body []byte) error {
 	if e.Contains != "" && !bytes.Contains(body, []byte(e.Contains)) {
 		return fmt.Errorf("body without %q", e.Contains)
 	}

@@ -11,6 +11,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("name: x\nrequests:\n  - path: /{{range n 3}}{{range n 3}}{{hex 4}}{{end}}{{end}}\n")
 	f.Add("name: x\nrequests:\n  - {path: /, body: '{{$a := words 9}}{{print $a $a | urlquery}}'}\n")
 	f.Add("name: x\nrequests: [{path: '/{{with pick 1 2}}{{.}}{{else}}x{{end}}', headers: {a: '{{not true}}'}}]\n")
+	f.Add("name: x\nprotocol: websocket\npath: /{{hex 4}}\nheaders: {a: '{{word}}'}\nrequests: [{body: '{{words 3}}', expect: {echo: true}}, {type: binary, body: a}]\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		w, err := Parse("w.yaml", []byte(text))
 		if err != nil {
@@ -39,6 +40,12 @@ func FuzzParse(f *testing.F) {
 		for i, m := range first {
 			if m.Path != again[i].Path || string(m.Body) != string(again[i].Body) {
 				t.Errorf("message %d: %+v and %+v", i, m, again[i])
+			}
+			if w.Protocol == ProtocolWebSocket {
+				if m.Method+m.Path != "" || len(m.Headers) > 0 || m.Type != TypeText && m.Type != TypeBinary || m.Expect.Status != 0 {
+					t.Errorf("message %d: %+v", i, m)
+				}
+				continue
 			}
 			if !strings.HasPrefix(m.Path, "/") || strings.ContainsAny(m.Path, " \r\n") {
 				t.Errorf("path %q", m.Path)

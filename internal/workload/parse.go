@@ -50,6 +50,11 @@ func reservedHeaders() []string {
 	return []string{"connection", "content-length", "host", "te", "trailer", "transfer-encoding", "upgrade"}
 }
 
+// reservedOpening are the driver's in the request that opens a WebSocket.
+func reservedOpening() []string {
+	return append(reservedHeaders(), "sec-websocket-accept", "sec-websocket-extensions", "sec-websocket-key", "sec-websocket-protocol", "sec-websocket-version")
+}
+
 // Parse reads a workload file. Every error names file, line and column; file is used for nothing else.
 func Parse(file string, document []byte) (Workload, error) {
 	root, err := strictyaml.Parse(file, document)
@@ -57,26 +62,79 @@ func Parse(file string, document []byte) (Workload, error) {
 		return Workload{}, err
 	}
 	w := Workload{
-		Version: 1, Cores: CoresOne, Connections: defaultConnections,
+		Version: 1, Connections: defaultConnections,
 		Rate: Rate{Share: defaultShare}, Arrivals: ArrivalsConstant, WarmUp: defaultWarmUp, MaxErrors: defaultMaxErrors,
+	}
+	own := keysOfProtocol{file: root}
+	keep := func(to **strictyaml.Node) strictyaml.Read {
+		return func(n strictyaml.Node) error {
+			*to = &n
+			return nil
+		}
 	}
 	err = root.Map(
 		strictyaml.Field{Key: "name", Required: true, Read: strictyaml.Text(&w.Name, strictyaml.Matching(nameSyntax, NameExpected))},
 		strictyaml.Field{Key: "version", Read: strictyaml.Int(&w.Version, 1, 10_000)},
 		strictyaml.Field{Key: "about", Read: strictyaml.Text(&w.About, strictyaml.AtMost(maxText), oneLine)},
+		strictyaml.Field{Key: "protocol", Read: strictyaml.Choice(&w.Protocol, ProtocolHTTP, ProtocolWebSocket)},
+		strictyaml.Field{Key: "path", Read: keep(&own.path)},
+		strictyaml.Field{Key: "headers", Read: keep(&own.headers)},
 		strictyaml.Field{Key: "cores", Read: strictyaml.Choice(&w.Cores, CoresOne, CoresAll)},
+		strictyaml.Field{Key: "needs", Read: strictyaml.Choice(&w.Needs, NeedsPostgres)},
 		strictyaml.Field{Key: "connections", Read: strictyaml.Int(&w.Connections, 1, maxConnections)},
 		strictyaml.Field{Key: "rate", Read: readRate(&w.Rate)},
 		strictyaml.Field{Key: "arrivals", Read: strictyaml.Choice(&w.Arrivals, ArrivalsConstant, ArrivalsPoisson)},
 		strictyaml.Field{Key: "warm_up", Read: strictyaml.Int(&w.WarmUp, 0, maxWarmUp)},
 		strictyaml.Field{Key: "max_errors", Read: strictyaml.Share(&w.MaxErrors, 0, 100)},
 		strictyaml.Field{Key: "setup", Read: ReadSetup(&w.Setup)},
-		strictyaml.Field{Key: "requests", Required: true, Read: readRequests(&w.Requests)},
+		strictyaml.Field{Key: "requests", Required: true, Read: keep(&own.requests)},
 	)
+	if err == nil {
+		err = own.read(&w)
+	}
 	if err != nil {
 		return Workload{}, err
 	}
+	if w.Cores == "" {
+		w.Cores = CoresOne
+		if w.Needs == NeedsPostgres { // the database has to run somewhere too
+			w.Cores = CoresAll
+		}
+	}
 	return w, nil
+}
+
+// keysOfProtocol are the values that mean one thing or another by protocol, wherever in the file that stands.
+type keysOfProtocol struct {
+	file                    strictyaml.Node
+	path, headers, requests *strictyaml.Node // nil: not given
+}
+
+func (k keysOfProtocol) read(w *Workload) error {
+	if w.Protocol == ProtocolHTTP {
+		w.Protocol = "" // one spelling of the default
+	}
+	if w.Protocol == "" {
+		for _, n := range []*strictyaml.Node{k.path, k.headers} {
+			if n != nil {
+				return n.Errorf("%s: only a workload with protocol: websocket has it; an HTTP request has its own", n.Name)
+			}
+		}
+		return readRequests(&w.Requests, readHTTP)(*k.requests)
+	}
+	if k.path == nil {
+		return k.file.Errorf(`missing key "path": where a WebSocket is opened`)
+	}
+	w.Place = k.path.Place()
+	if err := readTemplate(&w.Path, startsWithSlash, oneLine)(*k.path); err != nil {
+		return err
+	}
+	if k.headers != nil {
+		if err := readHeaders(&w.Headers, reservedOpening)(*k.headers); err != nil {
+			return err
+		}
+	}
+	return readRequests(&w.Requests, readMessage)(*k.requests)
 }
 
 // NamePattern is what a workload's name looks like.
@@ -123,7 +181,7 @@ func ReadSetup(to *[]Request) strictyaml.Read {
 		known := []string{}
 		return strictyaml.List(0, maxSetup, func(item strictyaml.Node) error {
 			r := Request{Repeat: 1}
-			err := readRequest(item, &r,
+			err := readHTTP(item, &r,
 				strictyaml.Field{Key: "repeat", Read: strictyaml.Int(&r.Repeat, 1, maxRepeat)},
 				strictyaml.Field{Key: "capture", Read: readCapture(&r.Capture)},
 			)
@@ -142,16 +200,15 @@ func ReadSetup(to *[]Request) strictyaml.Read {
 	}
 }
 
-func readRequests(to *[]Request) strictyaml.Read {
+// readRequests reads the mix; one reads what a request of the protocol has.
+func readRequests(to *[]Request, one func(strictyaml.Node, *Request, ...strictyaml.Field) error) strictyaml.Read {
 	return func(n strictyaml.Node) error {
 		names := map[string]bool{}
 		return strictyaml.List(1, maxRequests, func(item strictyaml.Node) error {
 			r := Request{Weight: 1}
-			err := readRequest(item, &r,
+			err := one(item, &r,
 				strictyaml.Field{Key: "weight", Read: strictyaml.Int(&r.Weight, 1, maxWeight)},
-				strictyaml.Field{Key: "capture", Read: func(n strictyaml.Node) error {
-					return n.Errorf("capture: only a setup request captures; the measured stream is fixed before the first answer")
-				}},
+				strictyaml.Field{Key: "capture", Refused: "only a setup request captures; the measured stream is fixed before the first answer"},
 			)
 			if err != nil {
 				return err
@@ -166,16 +223,31 @@ func readRequests(to *[]Request) strictyaml.Read {
 	}
 }
 
-// readRequest reads what all requests have; own are the keys of its kind.
-func readRequest(n strictyaml.Node, r *Request, own ...strictyaml.Field) error {
+// readHTTP reads what all HTTP requests have; own are the keys of its kind.
+func readHTTP(n strictyaml.Node, r *Request, own ...strictyaml.Field) error {
 	r.Method, r.Expect.Status, r.Place = "GET", 200, n.Place()
 	fields := append([]strictyaml.Field{
 		{Key: "name", Read: strictyaml.Text(&r.Name, strictyaml.Matching(nameSyntax, NameExpected))},
 		{Key: "method", Read: strictyaml.Choice(&r.Method, Methods()...)},
 		{Key: "path", Required: true, Read: readTemplate(&r.Path, startsWithSlash, oneLine)},
-		{Key: "headers", Read: readHeaders(&r.Headers)},
+		{Key: "headers", Read: readHeaders(&r.Headers, reservedHeaders)},
 		{Key: "body", Read: readTemplate(&r.Body)},
 		{Key: "expect", Read: readExpect(&r.Expect)},
+		{Key: "type", Refused: "only a workload with protocol: websocket has messages of a type"},
+	}, own...)
+	return n.Map(fields...)
+}
+
+// readMessage reads what a WebSocket workload's requests have.
+func readMessage(n strictyaml.Node, r *Request, own ...strictyaml.Field) error {
+	const opening = "a WebSocket message has none; path and headers of the request that opens the connection stand beside protocol"
+	r.Type, r.Place = TypeText, n.Place()
+	fields := append([]strictyaml.Field{
+		{Key: "name", Read: strictyaml.Text(&r.Name, strictyaml.Matching(nameSyntax, NameExpected))},
+		{Key: "type", Read: strictyaml.Choice(&r.Type, TypeText, TypeBinary)},
+		{Key: "body", Required: true, Read: readTemplate(&r.Body)},
+		{Key: "expect", Read: readMessageExpect(&r.Expect)},
+		{Key: "method", Refused: opening}, {Key: "path", Refused: opening}, {Key: "headers", Refused: opening},
 	}, own...)
 	return n.Map(fields...)
 }
@@ -203,13 +275,14 @@ func readTemplate(to *string, checks ...strictyaml.Check) strictyaml.Read {
 	}
 }
 
-func readHeaders(to *map[string]string) strictyaml.Read {
+// readHeaders reads templates by header name, but not of the reserved ones.
+func readHeaders(to *map[string]string, reserved func() []string) strictyaml.Read {
 	*to = nil
 	return strictyaml.Each(maxHeaders, func(name string, n strictyaml.Node) error {
 		if !headerSyntax.MatchString(name) {
 			return n.Errorf("header %q: expected a header's name", name)
 		}
-		if slices.Contains(reservedHeaders(), strings.ToLower(name)) {
+		if slices.Contains(reserved(), strings.ToLower(name)) {
 			return n.Errorf("header %q: the load generator sets it", name)
 		}
 		for other := range *to {
@@ -234,6 +307,17 @@ func readExpect(to *Expect) strictyaml.Read {
 		return n.Map(
 			strictyaml.Field{Key: "status", Read: strictyaml.Int(&to.Status, 200, 599)},
 			strictyaml.Field{Key: "contains", Read: strictyaml.Text(&to.Contains, strictyaml.AtMost(maxText))},
+			strictyaml.Field{Key: "echo", Refused: "only a workload with protocol: websocket expects its messages back"},
+		)
+	}
+}
+
+func readMessageExpect(to *Expect) strictyaml.Read {
+	return func(n strictyaml.Node) error {
+		return n.Map(
+			strictyaml.Field{Key: "contains", Read: strictyaml.Text(&to.Contains, strictyaml.AtMost(maxText))},
+			strictyaml.Field{Key: "echo", Read: strictyaml.Bool(&to.Echo)},
+			strictyaml.Field{Key: "status", Refused: "a WebSocket message has none; opening the connection must be answered by 101"},
 		)
 	}
 }
@@ -290,7 +374,7 @@ func CheckCaptures(w Workload, before []Request) error {
 			known[name] = true
 		}
 	}
-	for _, r := range w.Requests {
+	for _, r := range append(openingOf(w), w.Requests...) {
 		if err := check(r); err != nil {
 			return err
 		}

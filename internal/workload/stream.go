@@ -1,10 +1,12 @@
 package workload
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // maxStream bounds how many messages are made at once.
@@ -20,6 +22,9 @@ func Stream(w Workload, seed uint64, captures Captures, n int) ([]Message, error
 	d := newDice(seed, "stream "+w.Name, captures)
 	makers := make([]maker, len(w.Requests))
 	for i, r := range w.Requests {
+		if w.Protocol == ProtocolWebSocket {
+			r.Type = cmp.Or(r.Type, TypeText)
+		}
 		var err error
 		if makers[i], err = newMaker(r, d); err != nil {
 			return nil, err
@@ -43,6 +48,25 @@ func Stream(w Workload, seed uint64, captures Captures, n int) ([]Message, error
 		messages = append(messages, m)
 	}
 	return messages, nil
+}
+
+// Opening makes the request that opens each connection of a WebSocket workload.
+func Opening(w Workload, seed uint64, captures Captures) (Message, error) {
+	d := newDice(seed, "opening "+w.Name, captures)
+	m, err := newMaker(openingOf(w)[0], d)
+	if err != nil {
+		return Message{}, err
+	}
+	d.next()
+	return m.message()
+}
+
+// openingOf is the request that opens a WebSocket workload's connections; an HTTP workload has none.
+func openingOf(w Workload) []Request {
+	if w.Protocol != ProtocolWebSocket {
+		return nil
+	}
+	return []Request{{Name: "opening", Method: "GET", Path: w.Path, Headers: w.Headers, Expect: Expect{Status: 101}, Place: w.Place}}
 }
 
 // SetupMessages makes the messages of one setup request, Repeat of them. Captures hold what the requests before it
@@ -144,6 +168,9 @@ func newMaker(r Request, d *dice) (maker, error) {
 
 func (m maker) message() (Message, error) {
 	r := m.request
+	if r.Type != "" {
+		return m.socketMessage()
+	}
 	path, bad := m.path.render()
 	if bad != nil {
 		return Message{}, requestError(r, "path: "+bad.text)
@@ -151,7 +178,7 @@ func (m maker) message() (Message, error) {
 	if !isTarget(path) {
 		return Message{}, requestError(r, fmt.Sprintf("path %q: expected / and then printable ASCII without spaces or # (urlquery escapes)", path))
 	}
-	message := Message{Name: r.Name, Method: r.Method, Path: path, Expect: r.Expect}
+	message := Message{Name: r.Name, Method: r.Method, Path: path, Expect: r.Expect, Place: r.Place}
 	if message.Name == "" {
 		message.Name = r.Method + " " + r.Path
 	}
@@ -179,6 +206,19 @@ func (m maker) message() (Message, error) {
 		message.Body = []byte(body)
 	}
 	return message, nil
+}
+
+// socketMessage makes one message of a WebSocket.
+func (m maker) socketMessage() (Message, error) {
+	r := m.request
+	body, bad := m.body.render()
+	if bad != nil {
+		return Message{}, requestError(r, "body: "+bad.text)
+	}
+	if r.Type == TypeText && !utf8.ValidString(body) {
+		return Message{}, requestError(r, "body: a text message is UTF-8, and a capture in it is not: expected type: binary")
+	}
+	return Message{Name: cmp.Or(r.Name, "message"), Type: r.Type, Body: []byte(body), Expect: r.Expect, Place: r.Place}, nil
 }
 
 // isTarget holds a request target to what cannot end a request line.

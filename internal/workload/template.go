@@ -42,7 +42,11 @@ func (e *templateError) in(r Request) error { return requestError(r, e.text) }
 
 func requestError(r Request, text string) error {
 	name := r.Name
-	if name == "" {
+	switch {
+	case name != "":
+	case r.Type != "":
+		name = "message"
+	default:
 		name = r.Method + " " + r.Path
 	}
 	if r.Place == "" {

@@ -94,14 +94,18 @@ func TestParse(t *testing.T) {
 func TestParseErrors(t *testing.T) {
 	const tail = "\nrequests: [{path: /}]\n"
 	request := func(s string) string { return "name: x\nrequests:\n  - " + s + "\n" }
+	socket := func(s string) string {
+		return "name: x\nprotocol: websocket\npath: /ws\nrequests:\n  - " + s + "\n"
+	}
 	for _, c := range []struct{ text, want string }{
 		{"", "w.yaml:1:1: the file is empty"},
 		{"- a", "w.yaml:1:1: the file: expected a map, got a list"},
 		{"name: X" + tail, `w.yaml:1:7: name "X": expected 1 to 40 of a-z, 0-9 and -, starting with a letter or digit`},
-		{"nmae: x" + tail, `w.yaml:1:1: unexpected key "nmae": expected one of name, version, about, cores, connections, rate, arrivals, warm_up, max_errors, setup, requests`},
+		{"nmae: x" + tail, `w.yaml:1:1: unexpected key "nmae": expected one of name, version, about, protocol, path, headers, cores, needs, connections, rate, arrivals, warm_up, max_errors, setup, requests`},
 		{"name: x\nname: y" + tail, `w.yaml:2:1: duplicate key "name": first given in line 1`},
 		{"name: x\n", `w.yaml:1:1: missing key "requests"`},
 		{"name: x\nrequests: []\n", `w.yaml:2:11: requests has 0 items: expected 1 to 50`},
+		{"name: x\nneeds: redis" + tail, `w.yaml:2:8: needs: expected one of postgres, got "redis"`},
 		{"name: x\ncores: 2" + tail, `w.yaml:2:8: cores: expected one of 1, all, got the number 2`},
 		{"name: x\nrate: fast" + tail, `w.yaml:2:7: rate "fast": expected a share of the capacity such as "40%" or requests a second such as 2000/s`},
 		{"name: x\nrate: 0%" + tail, `w.yaml:2:7: rate 0%: expected a percentage from 1% to 100%`},
@@ -134,6 +138,19 @@ func TestParseErrors(t *testing.T) {
 		{request(`path: /{{capture 1}}`), `w.yaml:3:11: path: capture: expected the name of a capture in quotes`},
 		{"name: x\nsetup: [{path: /, capture: {a: b}}]" + tail, `w.yaml:2:32: a "b": expected a path such as "$.data[0].id" or "header:location"`},
 		{"name: x\nsetup: [{path: /, capture: {a: $.b}}, {path: /, capture: {a: $.b}}]" + tail, `w.yaml:2:40: capture "a": an earlier request captures it already`},
+		{"name: x\nprotocol: tcp" + tail, `w.yaml:2:11: protocol: expected one of http, websocket, got "tcp"`},
+		{"name: x\npath: /ws" + tail, `w.yaml:2:7: path: only a workload with protocol: websocket has it; an HTTP request has its own`},
+		{"name: x\nprotocol: websocket\nrequests: [{body: a}]\n", `w.yaml:1:1: missing key "path": where a WebSocket is opened`},
+		{socket("{path: /, body: a}"), `w.yaml:5:12: path: a WebSocket message has none; path and headers of the request that opens the connection stand beside protocol`},
+		{socket("{name: a}"), `w.yaml:5:6: missing key "body"`},
+		{socket("{body: a, expect: {status: 200}}"), `w.yaml:5:32: status: a WebSocket message has none; opening the connection must be answered by 101`},
+		{socket("{body: a, expect: {echo: 1}}"), `w.yaml:5:30: echo: expected true or false, got the number 1`},
+		{socket("{body: a, capture: {b: $.c}}"), `w.yaml:5:25: capture: only a setup request captures; the measured stream is fixed before the first answer`},
+		{socket("{body: a, type: ping}"), `w.yaml:5:21: type: expected one of text, binary, got "ping"`},
+		{socket("{text: a}"), `w.yaml:5:6: unexpected key "text": expected one of name, type, body, expect, weight`},
+		{"name: x\nprotocol: websocket\npath: /\nheaders: {Upgrade: b}\nrequests: [{body: a}]\n", `w.yaml:4:20: header "Upgrade": the load generator sets it`},
+		{request("{path: /, expect: {echo: true}}"), `w.yaml:3:30: echo: only a workload with protocol: websocket expects its messages back`},
+		{request("{path: /, type: text}"), `w.yaml:3:21: type: only a workload with protocol: websocket has messages of a type`},
 		{strings.Repeat("[", 40), "w.yaml:1:17: too deep: expected at most 16 levels"},
 		{strings.Repeat("- ", 40), "w.yaml:1:33: too deep: expected at most 16 levels"},
 		{strings.Repeat("x", 70000), "w.yaml:1:1: the file has 70000 bytes: expected at most 65536"},
@@ -253,6 +270,66 @@ func TestStreamRefuses(t *testing.T) {
 	}
 }
 
+func TestWebSocketStream(t *testing.T) {
+	w := parsed(t, `name: chat
+path: /ws/{{capture "code"}}?n={{int 1 9}}
+headers: {authorization: 'Bearer {{capture "code"}}'}
+protocol: websocket
+setup: [{path: /login, capture: {code: $.code}}]
+requests:
+  - {name: line, weight: 3, body: '{{seq}} {{words 3}} ✓', expect: {echo: true}}
+  - {type: binary, body: '{{hex 8}}', expect: {contains: a}}
+`)
+	if err := CheckCaptures(w, nil); err != nil {
+		t.Error(err)
+	}
+	opening, err := Opening(w, 1, captures(3))
+	if err != nil || opening.Method != "GET" || !strings.HasPrefix(opening.Path, "/ws/c00") || len(opening.Headers) != 1 || opening.Expect.Status != 101 {
+		t.Errorf("got %+v, %v", opening, err)
+	}
+	if again, err := Opening(w, 1, captures(3)); err != nil || !reflect.DeepEqual(again, opening) {
+		t.Errorf("the same seed gave another opening: %+v, %v", again, err)
+	}
+	messages := stream(t, w, 1, captures(3), 40)
+	kinds := map[string]int{}
+	for _, m := range messages {
+		kinds[m.Type+" "+m.Name]++
+		if m.Method != "" || m.Path != "" || m.Headers != nil || m.Expect.Status != 0 {
+			t.Errorf("got %+v, want a message alone", m)
+		}
+	}
+	if kinds["text line"] != 30 || kinds["binary message"] != 10 {
+		t.Errorf("got %v", kinds)
+	}
+	without := w
+	without.Setup = nil
+	want := `w.yaml:2: request opening: capture "code": no setup request before it captures that: expected one of []`
+	if err := CheckCaptures(without, nil); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	bad := Captures{"code": {"\xff"}}
+	w.Requests = []Request{{Body: `{{capture "code"}}`}}
+	if _, err := Stream(w, 1, bad, 1); err == nil || !strings.Contains(err.Error(), "a text message is UTF-8") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestCheckReply(t *testing.T) {
+	check := func(e Expect, kind, body, want string) {
+		t.Helper()
+		err := Message{Type: TypeText, Body: []byte("hello"), Expect: e}.CheckReply(kind, []byte(body))
+		if want == "" && err != nil || want != "" && (err == nil || err.Error() != want) {
+			t.Errorf("%+v, %s %q: got %v, want %q", e, kind, body, err, want)
+		}
+	}
+	check(Expect{}, TypeBinary, "any", "")
+	check(Expect{Echo: true}, TypeText, "hello", "")
+	check(Expect{Echo: true}, TypeBinary, "hello", "a binary message: expected the text message back")
+	check(Expect{Echo: true}, TypeText, "hallo", "5 other bytes: expected the message of 5 bytes back")
+	check(Expect{Contains: "ell"}, TypeText, "hello", "")
+	check(Expect{Contains: "ello!"}, TypeText, "hello", `body without "ello!"`)
+}
+
 func TestSetupMessages(t *testing.T) {
 	w := parsed(t, sample)
 	m, err := SetupMessages(w.Setup[0], 5, nil)
@@ -298,4 +375,20 @@ func TestExtract(t *testing.T) {
 	if _, err := Extract(Request{Name: "r", Capture: map[string]string{"v": "$.a"}}, 200, nil, []byte("<html>")); err == nil {
 		t.Error("an answer that is not JSON gave a capture")
 	}
+}
+
+// What needs a database is not held to one core, unless it says so.
+func TestNeedsFreesTheCores(t *testing.T) {
+	check := func(keys, needs, cores string) {
+		t.Helper()
+		w, err := Parse("w.yaml", []byte("name: x\n"+keys+"requests: [{path: /}]\n"))
+		if err != nil || w.Needs != needs || w.Cores != cores {
+			t.Errorf("%q: got needs %q, cores %q, %v, want %q, %q", keys, w.Needs, w.Cores, err, needs, cores)
+		}
+	}
+	check("", "", CoresOne)
+	check("cores: all\n", "", CoresAll)
+	check("needs: postgres\n", NeedsPostgres, CoresAll)
+	check("needs: postgres\ncores: 1\n", NeedsPostgres, CoresOne)
+	check("cores: 1\nneeds: postgres\n", NeedsPostgres, CoresOne)
 }

@@ -1,6 +1,10 @@
 package core
 
-import "net/http"
+import (
+	"errors"
+	"mime"
+	"net/http"
+)
 
 // Error is a refusal: what the client did wrong, where, and the status that says so.
 // Its JSON, wrapped as {"error": …}, is the only error shape of the contract.
@@ -10,6 +14,8 @@ type Error struct {
 	Message string `json:"message"`
 	Record  *int   `json:"record,omitempty"` // index in the batch, from 0
 	Field   string `json:"field,omitempty"`
+
+	Header map[string]string `json:"-"` // what the answer's head has to say beside it
 }
 
 func (e *Error) Error() string { return e.Code + ": " + e.Message }
@@ -29,6 +35,24 @@ func MethodNotAllowed() *Error {
 	return &Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Message: "this path has other methods"}
 }
 
+// MethodNotAllowedAt is MethodNotAllowed with the Allow header of path. Every router finds out that a method is
+// missing, and each writes the header in its own way.
+func MethodNotAllowedAt(path string) *Error {
+	err := MethodNotAllowed()
+	err.Header = map[string]string{"Allow": allow(path)}
+	return err
+}
+
+func allow(path string) string {
+	switch path {
+	case "/pipeline", "/links", "/orders", "/compute":
+		return http.MethodPost
+	case "/ws":
+		return http.MethodGet // a WebSocket has no HEAD
+	}
+	return http.MethodGet + "," + http.MethodHead
+}
+
 // NotJSON refuses a body whose content-type is not application/json.
 func NotJSON() *Error {
 	return &Error{Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type", Message: "content-type must be application/json"}
@@ -42,6 +66,29 @@ func TooLarge() *Error {
 // BadBody says that the body could not be read to its end.
 func BadBody() *Error {
 	return &Error{Status: http.StatusBadRequest, Code: "bad_body", Message: "body ended early"}
+}
+
+// UpgradeRequired answers a plain request where a WebSocket is spoken.
+func UpgradeRequired() *Error {
+	return &Error{
+		Status: http.StatusUpgradeRequired, Code: "upgrade_required", Message: "this path speaks WebSocket",
+		Header: map[string]string{"Upgrade": "websocket"},
+	}
+}
+
+// BodyError is what to answer when reading a body failed.
+func BodyError(err error) *Error {
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return TooLarge()
+	}
+	return BadBody()
+}
+
+// IsJSON reports whether a content-type says application/json.
+func IsJSON(contentType string) bool {
+	media, _, err := mime.ParseMediaType(contentType)
+	return err == nil && media == "application/json"
 }
 
 func badJSON() *Error {

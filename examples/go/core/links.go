@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -35,8 +36,17 @@ func NewLinks(limit int) *Links {
 
 // Create shortens the URL of the document {"url": "…"}. Each call makes a new link.
 func (l *Links) Create(body []byte) (Link, *Error) {
+	url, err := parseLink(body)
+	if err != nil {
+		return Link{}, err
+	}
+	return l.add(context.Background(), url)
+}
+
+// parseLink reads the document {"url": "…"}.
+func parseLink(body []byte) (url string, _ *Error) {
 	if !utf8.Valid(body) {
-		return Link{}, badJSON()
+		return "", badJSON()
 	}
 	var doc struct {
 		URL string `json:"url"`
@@ -44,21 +54,25 @@ func (l *Links) Create(body []byte) (Link, *Error) {
 	if err := json.Unmarshal(body, &doc); err != nil {
 		var wrongType *json.UnmarshalTypeError
 		if errors.As(err, &wrongType) {
-			return Link{}, invalidURL()
+			return "", invalidURL()
 		}
-		return Link{}, badJSON()
+		return "", badJSON()
 	}
 	if !validURL(doc.URL) {
-		return Link{}, invalidURL()
+		return "", invalidURL()
 	}
+	return doc.URL, nil
+}
+
+func (l *Links) add(_ context.Context, url string) (Link, *Error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.byCode) >= l.limit {
 		return Link{}, storeFull()
 	}
 	code := Code(uint64(len(l.byCode)))
-	l.byCode[code] = &entry{url: doc.URL}
-	return Link{Code: code, URL: doc.URL}, nil
+	l.byCode[code] = &entry{url: url}
+	return Link{Code: code, URL: url}, nil
 }
 
 // Follow returns where code leads and counts the hit.
@@ -79,6 +93,12 @@ func (l *Links) Stats(code string) (Link, *Error) {
 	}
 	return Link{Code: code, URL: e.url, Hits: e.hits.Load()}, nil
 }
+
+func (l *Links) follow(_ context.Context, code string) (url string, err *Error) {
+	return l.Follow(code)
+}
+
+func (l *Links) stats(_ context.Context, code string) (Link, *Error) { return l.Stats(code) }
 
 func (l *Links) lookup(code string) *entry {
 	if !isCode(code) {

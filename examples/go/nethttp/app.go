@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"mime"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,14 +10,15 @@ import (
 	"github.com/duet-bench/duet/examples/go/core"
 )
 
-// newApp routes the contract. Links live as long as the app.
-func newApp(links *core.Links) http.Handler {
+// newApp routes the contract.
+func newApp(app *core.App) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/health", methods{http.MethodGet: health})
 	mux.Handle("/pipeline", methods{http.MethodPost: pipeline})
-	mux.Handle("/links", methods{http.MethodPost: createLink(links)})
-	mux.Handle("/links/{code}", methods{http.MethodGet: linkStats(links)})
-	mux.Handle("/{code}", methods{http.MethodGet: follow(links)})
+	mux.Handle("/links", methods{http.MethodPost: createLink(app)})
+	mux.Handle("/links/{code}", methods{http.MethodGet: linkStats(app)})
+	mux.Handle("/{code}", methods{http.MethodGet: follow(app)})
+	full(mux, app)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { refuse(w, core.NotFound()) })
 	return mux
 }
@@ -66,14 +65,14 @@ func pipeline(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, batch)
 }
 
-func createLink(links *core.Links) http.HandlerFunc {
+func createLink(app *core.App) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, err := readJSON(w, r)
 		if err != nil {
 			refuse(w, err)
 			return
 		}
-		link, err := links.Create(body)
+		link, err := app.CreateLink(r.Context(), body)
 		if err != nil {
 			refuse(w, err)
 			return
@@ -83,9 +82,9 @@ func createLink(links *core.Links) http.HandlerFunc {
 	}
 }
 
-func linkStats(links *core.Links) http.HandlerFunc {
+func linkStats(app *core.App) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		link, err := links.Stats(r.PathValue("code"))
+		link, err := app.LinkStats(r.Context(), r.PathValue("code"))
 		if err != nil {
 			refuse(w, err)
 			return
@@ -94,9 +93,9 @@ func linkStats(links *core.Links) http.HandlerFunc {
 	}
 }
 
-func follow(links *core.Links) http.HandlerFunc {
+func follow(app *core.App) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		url, err := links.Follow(r.PathValue("code"))
+		url, err := app.Follow(r.Context(), r.PathValue("code"))
 		if err != nil {
 			refuse(w, err)
 			return
@@ -109,25 +108,23 @@ func follow(links *core.Links) http.HandlerFunc {
 
 // readJSON reads a body of at most core.BodyLimit bytes that calls itself application/json.
 func readJSON(w http.ResponseWriter, r *http.Request) ([]byte, *core.Error) {
-	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
+	if !core.IsJSON(r.Header.Get("Content-Type")) {
 		return nil, core.NotJSON()
 	}
 	var buf bytes.Buffer
 	if n := r.ContentLength; 0 < n && n <= core.BodyLimit {
 		buf.Grow(int(n) + bytes.MinRead)
 	}
-	_, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, core.BodyLimit))
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		return nil, core.TooLarge()
-	case err != nil:
-		return nil, core.BadBody()
+	if _, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, core.BodyLimit)); err != nil {
+		return nil, core.BodyError(err)
 	}
 	return buf.Bytes(), nil
 }
 
 func refuse(w http.ResponseWriter, err *core.Error) {
+	for name, value := range err.Header {
+		w.Header().Set(name, value)
+	}
 	reply(w, err.Status, core.ErrorBody{Error: err})
 }
 

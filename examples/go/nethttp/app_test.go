@@ -22,7 +22,7 @@ func ask(app http.Handler, method, path, body string) *httptest.ResponseRecorder
 }
 
 func TestLinkLivesAndIsCounted(t *testing.T) {
-	app := newApp(core.NewLinks(10))
+	app := newApp(core.InMemory(core.NewLinks(10)))
 	made := ask(app, "POST", "/links", `{"url":"https://example.org/"}`)
 	path := made.Header().Get("Location")
 	if made.Code != http.StatusCreated || path != "/"+core.Code(0) {
@@ -38,13 +38,29 @@ func TestLinkLivesAndIsCounted(t *testing.T) {
 	}
 }
 
+// refusal is a request and how it is refused.
+type refusal struct {
+	method, path, body string
+	status             int
+	code, allow        string
+}
+
+func (r refusal) check(t *testing.T, app http.Handler) {
+	t.Helper()
+	w := ask(app, r.method, r.path, r.body)
+	var body core.ErrorBody
+	if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil || body.Error == nil {
+		t.Errorf("%s %s: got body %q", r.method, r.path, w.Body)
+		return
+	}
+	if w.Code != r.status || body.Error.Code != r.code || w.Header().Get("Allow") != r.allow || w.Header().Get("Content-Type") != "application/json" {
+		t.Errorf("%s %s: got %d %s %v", r.method, r.path, w.Code, body.Error.Code, w.Header())
+	}
+}
+
 func TestRefusalsHaveOneShape(t *testing.T) {
-	app := newApp(core.NewLinks(10))
-	for _, tt := range []struct {
-		method, path, body string
-		status             int
-		code, allow        string
-	}{
+	app := newApp(core.InMemory(core.NewLinks(10)))
+	for _, r := range []refusal{
 		{"GET", "/a/b/c", "", 404, "not_found", ""},
 		{"GET", "/000000", "", 404, "not_found", ""},
 		{"GET", "/links", "", 405, "method_not_allowed", "POST"},
@@ -53,15 +69,7 @@ func TestRefusalsHaveOneShape(t *testing.T) {
 		{"POST", "/pipeline", "{", 400, "bad_json", ""},
 		{"POST", "/links", "{}", 422, "invalid_url", ""},
 	} {
-		w := ask(app, tt.method, tt.path, tt.body)
-		var body core.ErrorBody
-		if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil || body.Error == nil {
-			t.Errorf("%s %s: got body %q", tt.method, tt.path, w.Body)
-			continue
-		}
-		if w.Code != tt.status || body.Error.Code != tt.code || w.Header().Get("Allow") != tt.allow || w.Header().Get("Content-Type") != "application/json" {
-			t.Errorf("%s %s: got %d %s %v", tt.method, tt.path, w.Code, body.Error.Code, w.Header())
-		}
+		r.check(t, app)
 	}
 }
 
@@ -72,7 +80,7 @@ func TestServesUntilToldToStop(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- serve(ctx, l) }()
+	go func() { done <- serve(ctx, l, core.InMemory(core.NewLinks(10))) }()
 	resp, err := http.Get("http://" + l.Addr().String() + "/health")
 	if err != nil {
 		t.Fatal(err)
@@ -88,12 +96,5 @@ func TestServesUntilToldToStop(t *testing.T) {
 	}
 	if _, err := net.Dial("tcp", l.Addr().String()); err == nil {
 		t.Error("still listening")
-	}
-}
-
-func TestRunNamesTheAddress(t *testing.T) {
-	err := run(t.Context(), func(string) string { return "nowhere:x" })
-	if err == nil || !strings.HasPrefix(err.Error(), "listening: ") {
-		t.Errorf("got %v", err)
 	}
 }

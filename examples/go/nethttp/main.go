@@ -9,39 +9,20 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/duet-bench/duet/examples/go/core"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	defer stop()
-	if err := run(ctx, os.Getenv); err != nil {
-		fmt.Fprintln(os.Stderr, "nethttp:", err)
-		os.Exit(1)
-	}
-}
-
-func run(ctx context.Context, env func(string) string) error {
-	l, err := net.Listen("tcp", core.Addr(env))
-	if err != nil {
-		return fmt.Errorf("listening: %w", err)
-	}
-	fmt.Fprintln(os.Stderr, "nethttp: listening on", l.Addr())
-	return serve(ctx, l)
-}
+func main() { core.Main("nethttp", serve) }
 
 // serve answers on l until ctx ends, then gives requests in flight core.Drain to finish.
-func serve(ctx context.Context, l net.Listener) error {
-	app, err := planted(newApp(core.NewLinks(core.LinkLimit)))
+func serve(ctx context.Context, l net.Listener, app *core.App) error {
+	handler, err := planted(newApp(app))
 	if err != nil {
 		return err
 	}
-	srv := &http.Server{Handler: app, ReadHeaderTimeout: 10 * time.Second}
+	srv := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(l) }()
 	select {

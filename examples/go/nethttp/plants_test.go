@@ -30,7 +30,7 @@ func parsed(t *testing.T, text string) *plant {
 func TestPlantedAppAnswersAsEver(t *testing.T) {
 	for _, text := range plantable {
 		t.Setenv("DUET_PLANT", text)
-		app, err := planted(newApp(core.NewLinks(10)))
+		app, err := planted(newApp(core.InMemory(core.NewLinks(10))))
 		if err != nil {
 			t.Errorf("%q: %v", text, err)
 			continue

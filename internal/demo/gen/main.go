@@ -14,31 +14,36 @@ import (
 )
 
 func main() {
-	made, err := archive(os.DirFS("../../examples"), os.DirFS("testdata"))
-	if err == nil {
-		err = os.WriteFile("demo.txtar", made, 0o644)
-	}
-	if err != nil {
+	if err := write("../../examples"); err != nil {
 		fmt.Fprintln(os.Stderr, "gen:", err)
 		os.Exit(1)
 	}
 }
 
-// archive holds the examples' Go and Rust folders and the demo's own files. A file's first folder
-// is the commit it belongs to: base, main or head.
-func archive(examples, own fs.FS) ([]byte, error) {
+func write(examples string) error {
+	needs, err := bundle.Ask(examples)
+	if err != nil {
+		return err
+	}
+	made, err := archive(os.DirFS(examples), os.DirFS("testdata"), needs)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile("demo.txtar", made, 0o644)
+}
+
+// archive holds the pair and the demo's own files. A file's first folder is the commit it belongs to: base, main or
+// head.
+func archive(examples, own fs.FS, needs bundle.Needs) ([]byte, error) {
 	a := &txtar.Archive{Comment: []byte("Made by go generate ./internal/demo from examples/ and internal/demo/testdata. Do not edit.\n")}
-	for _, from := range []struct {
-		fsys      fs.FS
-		dir, into string
-	}{
-		{own, "base", "."},
-		{examples, "go", "base"},
-		{examples, "rust", "base"},
-		{own, "main", "."},
-		{own, "head", "."},
-	} {
-		if err := bundle.Add(a, from.fsys, from.dir, from.into, leave); err != nil {
+	if err := bundle.Add(a, own, "base", ".", nil); err != nil {
+		return nil, err
+	}
+	if err := bundle.Pair(a, examples, "base", needs, leave); err != nil {
+		return nil, err
+	}
+	for _, commit := range []string{"main", "head"} {
+		if err := bundle.Add(a, own, commit, ".", nil); err != nil {
 			return nil, err
 		}
 	}

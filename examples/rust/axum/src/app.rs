@@ -3,29 +3,34 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, FromRequest, Path, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Request, State};
 use axum::http::header::{CONTENT_TYPE, LOCATION};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use duet_core::{Batch, Error, Health, Links, settings};
+use duet_core::{Batch, Error, Health, Service, settings};
 
-/// The contract's routes. Links live as long as the app.
-pub fn app(links: Links) -> Router {
-    Router::new()
+/// The contract's routes.
+pub fn app(service: Arc<Service>) -> Router {
+    let routes = Router::new()
         .route("/health", get(health))
         .route("/pipeline", post(pipeline))
         .route("/links", post(create_link))
         .route("/links/{code}", get(link_stats))
-        .route("/{code}", get(follow))
+        .route("/{code}", get(follow));
+    #[cfg(feature = "full")]
+    let routes = routes.merge(crate::full::routes());
+    routes
         .fallback(async || Refusal(Error::NotFound))
         .method_not_allowed_fallback(async || Refusal(Error::MethodNotAllowed))
         .layer(DefaultBodyLimit::max(settings::BODY_LIMIT))
-        .with_state(Arc::new(links))
+        .with_state(service)
 }
 
-type Shared = State<Arc<Links>>;
+/// What the requests of the process share.
+pub type Shared = State<Arc<Service>>;
 
 async fn health() -> Json<Health> {
     Json(duet_core::health())
@@ -36,30 +41,31 @@ async fn pipeline(JsonBody(body): JsonBody) -> Result<Json<Batch>, Refusal> {
 }
 
 async fn create_link(
-    State(links): Shared,
+    State(service): Shared,
     JsonBody(body): JsonBody,
 ) -> Result<impl IntoResponse, Refusal> {
-    let link = links.create(&body)?;
+    let link = service.links.create(&body).await?;
     let location = format!("/{}", link.code);
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(link)))
 }
 
 async fn link_stats(
-    State(links): Shared,
-    Path(code): Path<String>,
+    State(service): Shared,
+    Segment(code): Segment,
 ) -> Result<impl IntoResponse, Refusal> {
-    Ok(Json(links.stats(&code)?))
+    Ok(Json(service.links.stats(&code).await?))
 }
 
 async fn follow(
-    State(links): Shared,
-    Path(code): Path<String>,
+    State(service): Shared,
+    Segment(code): Segment,
 ) -> Result<impl IntoResponse, Refusal> {
-    Ok((StatusCode::FOUND, [(LOCATION, links.follow(&code)?)]))
+    let url = service.links.follow(&code).await?;
+    Ok((StatusCode::FOUND, [(LOCATION, url)]))
 }
 
 /// A core error on its way out.
-struct Refusal(Error);
+pub struct Refusal(pub Error);
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
@@ -71,12 +77,13 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status =
             StatusCode::from_u16(self.0.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        (status, Json(self.0.body())).into_response()
+        let header = self.0.header().map(|header| [header]);
+        (status, header, Json(self.0.body())).into_response()
     }
 }
 
 /// A body of at most [`settings::BODY_LIMIT`] bytes that calls itself `application/json`.
-struct JsonBody(Bytes);
+pub struct JsonBody(pub Bytes);
 
 impl<S: Send + Sync> FromRequest<S> for JsonBody {
     type Rejection = Refusal;
@@ -99,8 +106,21 @@ fn is_json(headers: &HeaderMap) -> bool {
     headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .is_some_and(|media| media.trim().eq_ignore_ascii_case("application/json"))
+        .is_some_and(duet_core::is_json)
+}
+
+/// The one parameter of a path; nothing is at a path that is not UTF-8.
+pub struct Segment(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(segment)) => Ok(Self(segment)),
+            Err(_) => Err(Refusal(Error::NotFound)),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -130,7 +150,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_link_lives_and_is_counted() {
-        let app = app(Links::new(10));
+        let app = app(Arc::new(Service::in_memory()));
         let (status, headers, link) = ask(
             &app,
             request("POST", "/links", r#"{"url":"https://example.org/"}"#),
@@ -150,7 +170,7 @@ mod tests {
 
     #[tokio::test]
     async fn refusals_have_one_shape() {
-        let app = app(Links::new(10));
+        let app = app(Arc::new(Service::in_memory()));
         let large = vec![b' '; settings::BODY_LIMIT + 1];
         let plain = axum::http::Request::post("/pipeline")
             .body(Body::from("{}"))
@@ -158,6 +178,7 @@ mod tests {
         for (request, status, code) in [
             (request("GET", "/a/b/c", ""), 404, "not_found"),
             (request("GET", "/000000", ""), 404, "not_found"),
+            (request("GET", "/%FF", ""), 404, "not_found"),
             (request("GET", "/links", ""), 405, "method_not_allowed"),
             (request("POST", "/pipeline", large), 413, "too_large"),
             (plain, 415, "unsupported_media_type"),

@@ -5,7 +5,7 @@ use serde::Serialize;
 /// A refusal: what the client did wrong and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// No such path or link.
+    /// No such path, link, user or order.
     #[error("nothing is here")]
     NotFound,
     /// The path exists, for other methods.
@@ -40,6 +40,50 @@ pub enum Error {
     /// The store is at its limit.
     #[error("no more links can be kept")]
     StoreFull,
+    /// A parameter of a list is bad.
+    #[error("{}", wanted(field))]
+    InvalidPage {
+        /// The parameter's name.
+        field: &'static str,
+    },
+    /// A field of an order is bad.
+    #[error("{}", wanted(field))]
+    InvalidOrder {
+        /// Index of the item, from 0, where an item is to blame.
+        record: Option<usize>,
+        /// Name of the first bad field.
+        field: &'static str,
+    },
+    /// The order is for nobody.
+    #[error("no such user")]
+    UnknownUser,
+    /// The order is for a product that is not sold.
+    #[error("no such product")]
+    UnknownProduct {
+        /// Index of the item, from 0.
+        record: usize,
+    },
+    /// A field of a compute request is bad.
+    #[error("{}", wanted(field))]
+    InvalidCompute {
+        /// Name of the first bad field.
+        field: &'static str,
+    },
+    /// Each field of a compute request is good, but not all of them together.
+    #[error("expected parts × iterations of at most 20000000")]
+    ComputeTooLarge,
+    /// The path speaks WebSocket only.
+    #[error("this path speaks WebSocket")]
+    UpgradeRequired,
+    /// No more orders can wait.
+    #[error("the order queue is full")]
+    Busy,
+    /// The route needs a database, and there is none.
+    #[error("this service was started without a database (DATABASE_URL)")]
+    NoDatabase,
+    /// The database failed.
+    #[error("the database did not answer")]
+    Database,
 }
 
 impl Error {
@@ -52,8 +96,28 @@ impl Error {
             Self::MethodNotAllowed => 405,
             Self::TooLarge => 413,
             Self::NotJson => 415,
-            Self::InvalidBatch | Self::InvalidRecord { .. } | Self::InvalidUrl => 422,
+            Self::InvalidBatch
+            | Self::InvalidRecord { .. }
+            | Self::InvalidUrl
+            | Self::InvalidPage { .. }
+            | Self::InvalidOrder { .. }
+            | Self::UnknownUser
+            | Self::UnknownProduct { .. }
+            | Self::InvalidCompute { .. }
+            | Self::ComputeTooLarge => 422,
+            Self::UpgradeRequired => 426,
+            Self::Busy | Self::NoDatabase | Self::Database => 503,
             Self::StoreFull => 507,
+        }
+    }
+
+    /// The header that goes with the status, if one does.
+    #[must_use]
+    pub fn header(&self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::UpgradeRequired => Some(("upgrade", "websocket")),
+            Self::Busy => Some(("retry-after", "1")),
+            _ => None,
         }
     }
 
@@ -71,6 +135,18 @@ impl Error {
             Self::InvalidRecord { record, field } => ("invalid_record", Some(*record), *field),
             Self::InvalidUrl => ("invalid_url", None, "url"),
             Self::StoreFull => ("store_full", None, ""),
+            Self::InvalidPage { field } => ("invalid_page", None, *field),
+            Self::InvalidOrder { record, field } => ("invalid_order", *record, *field),
+            Self::UnknownUser => ("unknown_user", None, "user_id"),
+            Self::UnknownProduct { record } => {
+                ("unknown_product", Some(*record), "items.product_id")
+            }
+            Self::InvalidCompute { field } => ("invalid_compute", None, *field),
+            Self::ComputeTooLarge => ("invalid_compute", None, "iterations"),
+            Self::UpgradeRequired => ("upgrade_required", None, ""),
+            Self::Busy => ("busy", None, ""),
+            Self::NoDatabase => ("no_database", None, ""),
+            Self::Database => ("database", None, ""),
         };
         ErrorBody {
             error: Detail {
@@ -99,7 +175,21 @@ struct Detail {
     field: &'static str,
 }
 
-/// What a field must be, whatever is wrong with it.
+/// What a parameter, or a field of an order or a compute request, must be.
+fn wanted(field: &str) -> &'static str {
+    match field {
+        "after" => "expected a whole number from 0",
+        "limit" => "expected a whole number from 1 to 100",
+        "items" => "expected 1 to 50 items",
+        "items.quantity" => "expected a whole number from 1 to 1000",
+        "seed" => "expected a whole number from 0 to 4294967295",
+        "parts" => "expected a whole number from 1 to 64",
+        "iterations" => "expected a whole number from 1 to 1000000",
+        _ => "expected a whole number from 1",
+    }
+}
+
+/// What a field of a record must be, whatever is wrong with it.
 fn rule(field: &str) -> &'static str {
     match field {
         "id" => "id must be an integer from 1 to 9007199254740991",

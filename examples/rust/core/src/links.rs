@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, text};
+#[cfg(feature = "full")]
+use crate::Database;
+use crate::{Error, json, text};
 
 /// A shortened URL as clients see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -20,9 +21,71 @@ pub struct Link {
     pub hits: u64,
 }
 
+/// The shortened URLs, wherever they live.
+#[derive(Debug)]
+pub enum Links {
+    /// In the process, and gone with it.
+    Memory(Memory),
+    /// In the database.
+    #[cfg(feature = "full")]
+    Postgres(Database),
+}
+
+#[cfg_attr(not(feature = "full"), allow(clippy::unused_async))]
+impl Links {
+    /// An empty store in memory for at most `limit` links.
+    #[must_use]
+    pub fn in_memory(limit: usize) -> Self {
+        Self::Memory(Memory::new(limit))
+    }
+
+    /// Shortens the URL of the document `{"url": "…"}`. Each call makes a new link.
+    ///
+    /// # Errors
+    /// The body is no such document, the URL breaks the rule, or the store is full.
+    pub async fn create(&self, body: &[u8]) -> Result<Link, Error> {
+        let url = parse(body)?;
+        match self {
+            Self::Memory(memory) => memory.create(url),
+            #[cfg(feature = "full")]
+            Self::Postgres(database) => database.create_link(url).await,
+        }
+    }
+
+    /// Where `code` leads; counts the hit.
+    ///
+    /// # Errors
+    /// There is no such link.
+    pub async fn follow(&self, code: &str) -> Result<String, Error> {
+        if !is_code(code) {
+            return Err(Error::NotFound);
+        }
+        match self {
+            Self::Memory(memory) => memory.follow(code),
+            #[cfg(feature = "full")]
+            Self::Postgres(database) => database.follow(code).await,
+        }
+    }
+
+    /// The link of `code`.
+    ///
+    /// # Errors
+    /// There is no such link.
+    pub async fn stats(&self, code: &str) -> Result<Link, Error> {
+        if !is_code(code) {
+            return Err(Error::NotFound);
+        }
+        match self {
+            Self::Memory(memory) => memory.stats(code),
+            #[cfg(feature = "full")]
+            Self::Postgres(database) => database.link(code).await,
+        }
+    }
+}
+
 /// The shortened URLs of one process.
 #[derive(Debug)]
-pub struct Links {
+pub struct Memory {
     by_code: RwLock<HashMap<String, Entry>>,
     limit: usize,
 }
@@ -33,25 +96,15 @@ struct Entry {
     hits: AtomicU64,
 }
 
-impl Links {
-    /// An empty store for at most `limit` links.
-    #[must_use]
-    pub fn new(limit: usize) -> Self {
+impl Memory {
+    fn new(limit: usize) -> Self {
         Self {
             by_code: RwLock::default(),
             limit,
         }
     }
 
-    /// Shortens the URL of the document `{"url": "…"}`. Each call makes a new link.
-    ///
-    /// # Errors
-    /// The body is no such document, the URL breaks the rule, or the store is full.
-    pub fn create(&self, body: &[u8]) -> Result<Link, Error> {
-        let url = parse(body)?;
-        if !valid_url(&url) {
-            return Err(Error::InvalidUrl);
-        }
+    fn create(&self, url: String) -> Result<Link, Error> {
         // A panic cannot leave the map half changed, so a poisoned lock is as good as any.
         let mut by_code = self.by_code.write().unwrap_or_else(PoisonError::into_inner);
         if by_code.len() >= self.limit {
@@ -68,22 +121,14 @@ impl Links {
         Ok(Link { code, url, hits: 0 })
     }
 
-    /// Where `code` leads; counts the hit.
-    ///
-    /// # Errors
-    /// There is no such link.
-    pub fn follow(&self, code: &str) -> Result<String, Error> {
+    fn follow(&self, code: &str) -> Result<String, Error> {
         self.with(code, |entry| {
             entry.hits.fetch_add(1, Ordering::Relaxed);
             entry.url.clone()
         })
     }
 
-    /// The link of `code`.
-    ///
-    /// # Errors
-    /// There is no such link.
-    pub fn stats(&self, code: &str) -> Result<Link, Error> {
+    fn stats(&self, code: &str) -> Result<Link, Error> {
         self.with(code, |entry| Link {
             code: code.into(),
             url: entry.url.clone(),
@@ -92,9 +137,6 @@ impl Links {
     }
 
     fn with<T>(&self, code: &str, then: impl FnOnce(&Entry) -> T) -> Result<T, Error> {
-        if !is_code(code) {
-            return Err(Error::NotFound);
-        }
         let by_code = self.by_code.read().unwrap_or_else(PoisonError::into_inner);
         by_code.get(code).map(then).ok_or(Error::NotFound)
     }
@@ -105,12 +147,10 @@ fn parse(body: &[u8]) -> Result<String, Error> {
     struct Document {
         url: String,
     }
-    match serde_json::from_slice::<Document>(body) {
-        Ok(document) => Ok(document.url),
-        // A wrong type may come before a syntax error, which counts more.
-        Err(_) if serde_json::from_slice::<IgnoredAny>(body).is_ok() => Err(Error::InvalidUrl),
-        Err(_) => Err(Error::BadJson),
-    }
+    json::document(body)?
+        .map(|document: Document| document.url)
+        .filter(|url| valid_url(url))
+        .ok_or(Error::InvalidUrl)
 }
 
 /// http or https, a host, printable ASCII, 2048 characters: stricter and simpler than any parser, so that
@@ -166,24 +206,30 @@ mod tests {
 
     #[test]
     fn create_follow_stats() {
-        let links = Links::new(2);
-        let link = links
-            .create(br#"{"url":"https://example.org/a?b#c"}"#)
-            .unwrap();
+        let links = Memory::new(2);
+        let link = links.create("https://example.org/a?b#c".into()).unwrap();
         assert_eq!(link.code, code(0));
         assert_eq!(links.follow(&link.code).unwrap(), link.url);
         assert_eq!(links.stats(&link.code).unwrap().hits, 1);
         assert_eq!(links.follow("000000"), Err(Error::NotFound));
-        assert_eq!(links.stats("links"), Err(Error::NotFound));
-        links.create(br#"{"url":"http://x"}"#).unwrap();
-        assert_eq!(
-            links.create(br#"{"url":"http://x"}"#),
-            Err(Error::StoreFull)
-        );
+        links.create("http://x".into()).unwrap();
+        assert_eq!(links.create("http://x".into()), Err(Error::StoreFull));
     }
 
     #[test]
-    fn bad_urls() {
+    fn codes_have_one_shape() {
+        assert!(is_code("aZ09bY"));
+        for text in ["", "links", "abcdefg", "abc-ef", "ééé"] {
+            assert!(!is_code(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn urls() {
+        assert_eq!(
+            parse(br#"{"url":"https://example.org/a?b#c","x":1}"#).unwrap(),
+            "https://example.org/a?b#c"
+        );
         let long = format!("https://{}", "x".repeat(2041));
         for url in [
             "",
@@ -198,25 +244,24 @@ mod tests {
             &long,
         ] {
             let body = serde_json::json!({ "url": url }).to_string();
-            assert_eq!(
-                Links::new(9).create(body.as_bytes()),
-                Err(Error::InvalidUrl),
-                "{url}"
-            );
+            assert_eq!(parse(body.as_bytes()), Err(Error::InvalidUrl), "{url}");
         }
-        for body in ["null", "{}", "[]", r#"{"url":null}"#, r#"{"url":5}"#] {
-            assert_eq!(
-                Links::new(9).create(body.as_bytes()),
-                Err(Error::InvalidUrl),
-                "{body}"
-            );
+        for body in [
+            "null",
+            "{}",
+            "[]",
+            r#"["http://x"]"#,
+            r#"{"url":null}"#,
+            r#"{"url":5}"#,
+        ] {
+            assert_eq!(parse(body.as_bytes()), Err(Error::InvalidUrl), "{body}");
         }
         for body in ["", "{", r#"{"url":5,"#, r#"{"url":"http://x"} x"#] {
-            assert_eq!(
-                Links::new(9).create(body.as_bytes()),
-                Err(Error::BadJson),
-                "{body}"
-            );
+            assert_eq!(parse(body.as_bytes()), Err(Error::BadJson), "{body}");
         }
+        assert_eq!(
+            parse(b"{\"url\":\"http://x\",\"a\":\"\xff\"}"),
+            Err(Error::BadJson)
+        );
     }
 }

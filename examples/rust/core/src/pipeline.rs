@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::json::Object;
 use crate::settings::RECORD_LIMIT;
 use crate::{Error, text};
 
@@ -79,10 +80,14 @@ pub fn process(body: &[u8]) -> Result<Batch, Error> {
 fn parse(body: &[u8]) -> Result<Vec<Record>, Error> {
     #[derive(Deserialize)]
     struct Document {
-        records: Vec<Record>,
+        records: Vec<Object<Record>>,
     }
-    match serde_json::from_slice::<Document>(body) {
-        Ok(document) => Ok(document.records),
+    match serde_json::from_slice::<Object<Document>>(body) {
+        Ok(Object(document)) => Ok(document
+            .records
+            .into_iter()
+            .map(|Object(record)| record)
+            .collect()),
         Err(_) => diagnose(body),
     }
 }
@@ -90,17 +95,17 @@ fn parse(body: &[u8]) -> Result<Vec<Record>, Error> {
 /// Reads a batch that did not fit, field by field: finds the first bad one. What only the derived
 /// decoder minds (a key given twice) is accepted, as in Go. Other requests do not pay for it.
 fn diagnose(body: &[u8]) -> Result<Vec<Record>, Error> {
-    type Object<'a> = HashMap<String, &'a RawValue>;
+    type Map<'a> = HashMap<String, &'a RawValue>;
 
     let document: &RawValue = serde_json::from_slice(body).map_err(|_| Error::BadJson)?;
-    let raw: Vec<&RawValue> = serde_json::from_str::<Object>(document.get())
+    let raw: Vec<&RawValue> = serde_json::from_str::<Map>(document.get())
         .ok()
         .and_then(|object| serde_json::from_str(object.get("records")?.get()).ok())
         .filter(|raw: &Vec<_>| raw.len() <= RECORD_LIMIT)
         .ok_or(Error::InvalidBatch)?;
     let mut records = Vec::with_capacity(raw.len());
     for (i, value) in raw.into_iter().enumerate() {
-        let object: Option<Object> =
+        let object: Option<Map> =
             serde_json::from_str(value.get()).map_err(|_| Error::InvalidRecord {
                 record: i,
                 field: "",
@@ -331,6 +336,8 @@ mod tests {
         assert_eq!(refused(r#"{"records":[{}]}"#), at(0, "id"));
         assert_eq!(refused(r#"{"records":[null]}"#), at(0, "id"));
         assert_eq!(refused(r#"{"records":["x"]}"#), at(0, ""));
+        let array = r#"[7,"Ada","a@b.c",1,1,"EUR",[],null]"#;
+        assert_eq!(refused(&format!(r#"{{"records":[{array}]}}"#)), at(0, ""));
     }
 
     #[test]
@@ -342,6 +349,7 @@ mod tests {
             r#"{"records":null}"#,
             r#"{"records":[]}"#,
             r#"{"records":5}"#,
+            "[[{}]]",
         ] {
             assert_eq!(refused(body), Error::InvalidBatch, "{body}");
         }

@@ -12,23 +12,29 @@ import (
 )
 
 func main() {
-	made, err := archive(os.DirFS("../../../examples"))
-	if err == nil {
-		err = os.WriteFile("pair.txtar", made, 0o644)
-	}
-	if err != nil {
+	if err := write("../../../examples"); err != nil {
 		fmt.Fprintln(os.Stderr, "gen:", err)
 		os.Exit(1)
 	}
 }
 
-// archive holds the examples' Go and Rust folders, plants included, as the content of one commit on main.
-func archive(examples fs.FS) ([]byte, error) {
+func write(examples string) error {
+	needs, err := bundle.Ask(examples)
+	if err != nil {
+		return err
+	}
+	made, err := archive(os.DirFS(examples), needs)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile("pair.txtar", made, 0o644)
+}
+
+// archive holds the pair, plants included, as the content of one commit on main.
+func archive(examples fs.FS, needs bundle.Needs) ([]byte, error) {
 	a := &txtar.Archive{Comment: []byte("Made by go generate ./internal/selftest/pair from examples/. Do not edit.\n")}
-	for _, dir := range []string{"go", "rust"} {
-		if err := bundle.Add(a, examples, dir, "main", nil); err != nil {
-			return nil, err
-		}
+	if err := bundle.Pair(a, examples, "main", needs, nil); err != nil {
+		return nil, err
 	}
 	return txtar.Format(a), nil
 }
