@@ -177,7 +177,7 @@ func plantedRepo(t *testing.T) string {
 	insert("rust/core/src/pipeline.rs", "fn fnv(hash: u64, s: &str) -> u64 {\n", fmt.Sprintf(rustLoop, "SMALL_TURNS"))
 	insert("rust/core/src/pipeline.rs", "use crate::{Error, text};\n", `
 const LARGE_TURNS: u32 = if cfg!(feature = "large") { 4_500 } else { 0 };
-const SMALL_TURNS: u32 = if cfg!(feature = "small") { 16 } else { 0 };
+const SMALL_TURNS: u32 = if cfg!(feature = "small") { 6 } else { 0 };
 `)
 	insert("rust/core/Cargo.toml", "[features]\n", "large = []\nsmall = []\n")
 	insert("rust/axum/Cargo.toml", "[features]\n", "large = [\"duet-core/large\"]\nsmall = [\"duet-core/small\"]\n")
