@@ -137,6 +137,23 @@ func TestBlameFigures(t *testing.T) {
 	}
 }
 
+// One round of seven in which callgrind got it wrong hides nothing, and makes nothing up.
+func TestBlameOutlier(t *testing.T) {
+	slug, rest := fn("core.slug", "text.go", 100_000), fn("main.rest", "main.go", 900_000)
+	dear := fn("core.slug", "text.go", 110_000)
+	wrong := window(fn("core.slug", "text.go", 400_000), fn("main.rest", "main.go", 600_000))
+	pairs := rounds(7, 10, window(slug, rest), window(dear, rest))
+	pairs[3].Head = wrong
+	if got := blamed(t, pairs, ByInstructions); len(got.Moved) != 1 || got.Moved[0].Name != "core.slug" || math.Abs(got.Moved[0].Delta-100) > 1 {
+		t.Errorf("with a change: got %q", text(got))
+	}
+	pairs = rounds(7, 10, window(slug, rest), window(slug, rest))
+	pairs[3].Head = wrong
+	if got := blamed(t, pairs, ByInstructions); len(got.Moved) != 0 {
+		t.Errorf("without a change: got %q", text(got))
+	}
+}
+
 // Lines are named by head's numbers, though every line below an insertion has another one than at base.
 func TestBlameLines(t *testing.T) {
 	at := func(file string, costs map[int]int64) (lines []LineCharge) {
