@@ -28,7 +28,7 @@ func claimsCommand(w world) *cobra.Command {
 against what was measured: each as a ratio with its interval, which holds, does not hold, or cannot be told. The page has the
 claims, the rule, and everything that was measured. Run it in Duet's own repository.
 
-It takes about 16 minutes on two quiet cores; on a busy machine more, and less can be told. The measured run is kept in the
+It takes about 20 minutes on two quiet cores; on a busy machine more, and less can be told. The measured run is kept in the
 folder of --out: --from writes the page from it again.`,
 		Example: "  duet claims\n  duet claims --budget 20m --seed 1\n  duet claims --from .duet/run.json",
 		RunE: func(c *cobra.Command, _ []string) error {
