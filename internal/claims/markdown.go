@@ -257,8 +257,12 @@ func (p Page) circumstances() string {
 	for _, built := range shown.Built {
 		line("%s built with %s", text(strings.Join(built.Variants, ", ")), text(strings.Join(built.Settings, ", ")))
 	}
+	lost := 0
 	for _, t := range shown.Invalid {
-		line("%s: %s", plural(t.Count, "trial")+" left out", text(t.Reason))
+		lost += t.Count
+	}
+	if lost > 0 {
+		line("%s of %s left out, such as: %s", grouped(lost), plural(len(run.Trials), "trial"), text(shown.Invalid[0].Reason))
 	}
 	for _, t := range shown.Slices {
 		line("%s dropped with their block: %s", plural(t.Count, "slice"), text(t.Reason))
