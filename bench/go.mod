@@ -5,7 +5,7 @@ go 1.26.0
 replace github.com/duet-bench/duet => ../
 
 require (
-	github.com/coder/websocket v1.8.14
+	github.com/coder/websocket v1.8.15
 	github.com/duet-bench/duet v0.0.0
 	github.com/gobwas/ws v1.4.0
 	github.com/valyala/fasthttp v1.78.0
