@@ -180,7 +180,7 @@ func TestPlantedRegressionAndItsReverse(t *testing.T) {
 
 	t.Run("reverse", func(t *testing.T) {
 		reversed := commitOnTop(t, repo, commits.Head, commits.Base)
-		o, r, _ := measure("reverse", commits.Head, reversed)
+		o, r, _ := measure("reverse", commits.Head, reversed, "--services", "go")
 		if o.status != 0 {
 			t.Errorf("exit status: got %d, want 0\n%s", o.status, o.stderr)
 		}
