@@ -43,12 +43,12 @@ run would be.`,
 			}
 			findings := append(examine(build.Toolchains(c.Context(), os.Environ())), containers(c.Context()))
 			if installs {
-				event, err := eventOf(w)
-				if err != nil {
-					return err
+				step := modeMeasure
+				if d.mode == modeFetch { // whose job keeps the packages, too
+					step = modeFetch
 				}
-				if why, err := d.idle(modeMeasure, event); d.mode != modeFetch && (err != nil || why != "") {
-					return nothingToDo(w, why, err)
+				if _, idle, err := d.begins(w, step); idle || err != nil {
+					return err
 				}
 				install(c.Context(), w, findings)
 				findings = append(examine(build.Toolchains(c.Context(), os.Environ())), containers(c.Context()))

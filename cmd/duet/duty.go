@@ -13,7 +13,7 @@ import (
 // The values of --mode: which steps of a job of GitHub Actions do something.
 const (
 	modeAuto    = "auto"    // measure and publish; on workflow_run publish what the other run measured
-	modeMeasure = "measure" // measure and gate, in a job whose token may not write
+	modeMeasure = "measure" // measure and gate, in a job whose token may not write: the report is in its summary
 	modePublish = "publish" // publish alone
 	modeFetch   = "fetch"   // fill the folder that caches keep, in the default branch's job
 )
@@ -31,6 +31,18 @@ type duty struct{ mode, drafts string }
 func (d *duty) flags(c *cobra.Command) {
 	c.Flags().StringVar(&d.mode, "mode", "", "as a step of a job: auto, measure, publish or fetch; an event that asks for nothing then ends well, and says why")
 	c.Flags().StringVar(&d.drafts, "drafts", draftsMeasure, "with --mode: measure or skip pull requests that are drafts")
+}
+
+// begins reads the event and says whether a step has nothing to do, which it tells.
+func (d *duty) begins(w world, step string) (event *source.Event, idle bool, err error) {
+	if event, err = eventOf(w); err != nil {
+		return nil, false, err
+	}
+	why, err := d.idle(step, event)
+	if err == nil && why != "" {
+		fmt.Fprintf(w.stderr, "nothing to do: %s\n", why)
+	}
+	return event, why != "", err
 }
 
 // idle says why a step has nothing to do; empty where it has. A step is fetch, measure, publish or gate.
@@ -54,8 +66,8 @@ func (d *duty) idle(step string, e *source.Event) (why string, err error) {
 		return "in mode fetch downloads are kept, and nothing else is done", nil
 	}
 	publishes := step == modePublish
-	if d.mode != modeAuto && publishes != (d.mode == modePublish) {
-		return fmt.Sprintf("in mode %s another job does this", d.mode), nil
+	if d.mode == modePublish && !publishes {
+		return "in mode publish another job does this", nil
 	}
 	if e == nil {
 		return "", nil

@@ -42,7 +42,7 @@ func TestDuty(t *testing.T) {
 		{"workflow_run, in its own mode", modePublish, draftsMeasure, event("workflow_run"), "another job", works, ""},
 		{"issue_comment", modeAuto, draftsMeasure, event("issue_comment"), "about no code", "about no code", ""},
 		{"unheard of", modeAuto, draftsMeasure, event(strings.Repeat("x", 100)), "about no code", "about no code", ""},
-		{"measure alone", modeMeasure, draftsMeasure, pull("opened"), works, "another job", ""},
+		{"measure alone", modeMeasure, draftsMeasure, pull("opened"), works, works, ""},
 		{"fetch alone", modeFetch, draftsMeasure, event("push"), "nothing else", "nothing else", ""},
 		{"without a mode", "", draftsMeasure, event("issue_comment"), works, works, ""},
 		{"pull_request_target", modeAuto, draftsMeasure, event("pull_request_target"), "", "", "stranger's code beside a token"},

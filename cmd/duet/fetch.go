@@ -33,12 +33,8 @@ is built or run.
 The folder is DUET_CACHE, else duet/fetched in the user's cache folder.`,
 		Example: "  duet fetch",
 		RunE: func(c *cobra.Command, _ []string) error {
-			event, err := eventOf(w)
-			if err != nil {
+			if _, idle, err := d.begins(w, modeFetch); idle || err != nil {
 				return err
-			}
-			if why, err := d.idle(modeFetch, event); err != nil || why != "" {
-				return nothingToDo(w, why, err)
 			}
 			if done, err := elevate(w); done || err != nil {
 				return err

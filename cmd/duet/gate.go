@@ -37,12 +37,9 @@ Publishing is another step and always runs; nothing but this one decides the job
 }
 
 func (g *gating) run(ctx context.Context, w world) error {
-	event, err := eventOf(w)
-	if err != nil {
+	event, idle, err := g.begins(w, "gate")
+	if idle || err != nil {
 		return err
-	}
-	if why, err := g.idle("gate", event); err != nil || why != "" {
-		return nothingToDo(w, why, err)
 	}
 	run, err := readRun(filepath.Join(g.out, runFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -73,13 +70,4 @@ func (g *gating) run(ctx context.Context, w world) error {
 	}
 	return github.NewRunner(w.stderr, w.getenv).Annotate([]github.Annotation{{Level: github.Notice, Title: "Duet",
 		Text: fmt.Sprintf("%v, and %s let it pass with the label %s", err, by, github.AcceptLabel)}})
-}
-
-// nothingToDo says why a step has nothing to do.
-func nothingToDo(w world, why string, err error) error {
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(w.stderr, "nothing to do: %s\n", why)
-	return nil
 }

@@ -33,12 +33,8 @@ func measureCommand(w world) *cobra.Command {
 It exits 0, or 3 when head could not be measured: measuring never decides a job.`,
 		Example: "  duet measure --base main --out .duet\n  duet compare .duet/run.json",
 		RunE: func(c *cobra.Command, _ []string) error {
-			event, err := eventOf(w)
-			if err != nil {
+			if _, idle, err := d.begins(w, modeMeasure); idle || err != nil {
 				return err
-			}
-			if why, err := d.idle(modeMeasure, event); err != nil || why != "" {
-				return nothingToDo(w, why, err)
 			}
 			if done, err := j.elevate(w); done || err != nil {
 				return err

@@ -24,12 +24,8 @@ func planCommand(w world) *cobra.Command {
 about how many minutes it will take, builds included. Nothing is built, started or written.`,
 		Example: "  duet plan --base main --budget 5m",
 		RunE: func(c *cobra.Command, _ []string) error {
-			event, err := eventOf(w)
-			if err != nil {
+			if _, idle, err := d.begins(w, modeMeasure); idle || err != nil {
 				return err
-			}
-			if why, err := d.idle(modeMeasure, event); err != nil || why != "" {
-				return nothingToDo(w, why, err)
 			}
 			prep, err := j.prepare(c.Context(), w)
 			if err != nil {

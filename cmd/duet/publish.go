@@ -81,13 +81,16 @@ func (p *publishing) run(ctx context.Context, w world) error {
 	if err := p.check(w); err != nil {
 		return err
 	}
-	event, err := eventOf(w)
+	event, idle, err := p.begins(w, modePublish)
 	if err != nil {
 		return err
 	}
 	runner := github.NewRunner(w.stderr, w.getenv)
-	if why, err := p.idle(modePublish, event); err != nil || why != "" {
-		return errors.Join(nothingToDo(w, why, err), runner.Outputs(outputs(report.Report{}, "", "")))
+	if idle {
+		return runner.Outputs(outputs(report.Report{}, "", ""))
+	}
+	if p.mode == modeMeasure && p.comment == commentUpdate {
+		p.comment = commentSummary // commenting is another job's
 	}
 	if p.fromRun {
 		return p.publishRun(ctx, w, runner, event)

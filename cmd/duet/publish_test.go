@@ -231,6 +231,10 @@ func TestPublishModes(t *testing.T) {
 	if p := publish(t, f, "regressed", nil, "--comment", "off"); p.status != exitOK || f.Writes() != 0 || p.summary != "" || p.output == "" {
 		t.Errorf("off: status %d after %d writes, summary %.80q", p.status, f.Writes(), p.summary)
 	}
+	// A job that measures a fork's code has a token that may not write; its own summary has the report all the same.
+	if p := publish(t, f, "regressed", nil, "--mode", "measure"); p.status != exitOK || f.Writes() != 0 || !strings.Contains(p.summary, "regressed") || !strings.Contains(p.output, "\nregressed\n") {
+		t.Errorf("measure: status %d after %d writes, summary %.80q, outputs %s", p.status, f.Writes(), p.summary, p.output)
+	}
 	for name, change := range map[string]map[string]string{
 		"outside of Actions": {"GITHUB_ACTIONS": ""}, "no run": {"GITHUB_RUN_ID": ""}, "a strange attempt": {"GITHUB_RUN_ATTEMPT": "x"},
 		"no repository": {"GITHUB_REPOSITORY": ""}, "plain http": {"GITHUB_API_URL": "http://ghe.local"},

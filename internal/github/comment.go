@@ -26,8 +26,8 @@ func (s Stamp) older(than Stamp) bool {
 	return s.Attempt < than.Attempt
 }
 
-// Result is what one run said of a head, in Duet's own words: letters, blanks and commas.
-type Result struct {
+// outcome is what one run said of a head, in Duet's own words: letters, blanks and commas.
+type outcome struct {
 	Run     int64
 	Attempt int
 	Words   string // "Go regressed, Rust unchanged"
@@ -37,7 +37,7 @@ type Result struct {
 type about struct {
 	Stamp
 	words string   // its own result; empty while the run is under way
-	was   []Result // earlier results about the same commit, oldest first
+	was   []outcome // earlier results about the same commit, oldest first
 }
 
 // maxWas bounds the earlier results that a comment carries on.
@@ -87,7 +87,7 @@ func aboutOf(body string) (a about) {
 		case i == 1 && said != nil:
 			a.words = said[1]
 		case i > 0 && was != nil:
-			r := Result{Words: was[3]}
+			r := outcome{Words: was[3]}
 			r.Run, r.Attempt = numbers(was)
 			a.was = append(a.was, r)
 		default:
@@ -165,7 +165,7 @@ type Post struct {
 	Author string // whose comments are Duet's own: the token's login, github-actions[bot]
 	Stamp  Stamp
 	Text   string // starts with the marker
-	// Said is the text's result, as a Result has it; empty where the run is under way. Earlier runs' results about the same
+	// Said is the text's result, as an outcome has it; empty where the run is under way. Earlier runs' results about the same
 	// commit are carried on: a re-run is an independent repetition, and both are shown.
 	Said string
 	// Newest is the post about another head, made from what that head's run left, for the case that this post wrote over
@@ -304,21 +304,21 @@ func (u upsert) once(ctx context.Context, p Post) (l look, err error) {
 }
 
 // earlier are the results of earlier runs about a post's commit, as Duet's comments have them.
-func earlier(own []Comment, s Stamp) (was []Result) {
+func earlier(own []Comment, s Stamp) (was []outcome) {
 	for _, c := range own {
 		h := aboutOf(c.Body)
 		if h.Head != s.Head {
 			continue
 		}
 		if was = append(was, h.was...); h.words != "" {
-			was = append(was, Result{h.Run, h.Attempt, h.words})
+			was = append(was, outcome{h.Run, h.Attempt, h.words})
 		}
 	}
-	was = slices.DeleteFunc(was, func(r Result) bool { return !(Stamp{Run: r.Run, Attempt: r.Attempt}).older(s) })
-	slices.SortFunc(was, func(a, b Result) int {
+	was = slices.DeleteFunc(was, func(r outcome) bool { return !(Stamp{Run: r.Run, Attempt: r.Attempt}).older(s) })
+	slices.SortFunc(was, func(a, b outcome) int {
 		return cmp.Or(cmp.Compare(a.Run, b.Run), cmp.Compare(a.Attempt, b.Attempt), cmp.Compare(a.Words, b.Words))
 	})
-	was = slices.CompactFunc(was, func(a, b Result) bool { return a.Run == b.Run && a.Attempt == b.Attempt })
+	was = slices.CompactFunc(was, func(a, b outcome) bool { return a.Run == b.Run && a.Attempt == b.Attempt })
 	return was[max(0, len(was)-maxWas):]
 }
 
