@@ -36,7 +36,8 @@ func TestNotJudged(t *testing.T) {
 			spoil: head(func(x *result.Trial) { x.ColdStart = -1 })},
 		{name: "zero at both", metric: "pss_anon", why: "no figure at base or head", service: compare.Unchanged,
 			spoil: func(x *result.Trial) { x.Memory.PeakPSSAnon = 0 }},
-		{name: "zero baseline", metric: "throughput", why: "no figure at base", service: compare.Unchanged,
+		// CPU per request takes both stages, so it has no figure either, and the service no work row.
+		{name: "zero baseline", metric: "throughput", why: "no figure at base", service: compare.Inconclusive,
 			spoil: func(x *result.Trial) {
 				if x.Variant == goBase {
 					x.Closed.Requests = 0

@@ -199,26 +199,46 @@ func (s *screen) wrap(bullet, text string) {
 	s.b.WriteByte('\n')
 }
 
-// table writes a table, or its rows as paragraphs where the terminal is too narrow.
+// table writes a table; where the terminal is too narrow, with intervals on lines of their own, else its rows as
+// paragraphs.
 func (s *screen) table(t table) {
 	s.b.WriteByte('\n')
 	if len(t.title) > 0 {
 		s.wrap("", t.title.String())
 	}
-	rows := make([][]string, len(t.rows))
-	for i, row := range t.rows {
-		rows[i] = s.cells(row)
-	}
-	lines := Grid(s.cells(t.header), rows)
-	for _, line := range lines {
-		if width(line) > s.Width {
-			s.stacked(t)
-			return
+	for _, adjust := range []func(Text) Text{func(cell Text) Text { return cell }, intervalBelow} {
+		rows := make([][]string, len(t.rows))
+		for i, row := range t.rows {
+			adjusted := make([]Text, len(row))
+			for j, cell := range row {
+				adjusted[j] = adjust(cell)
+			}
+			rows[i] = s.cells(adjusted)
 		}
+		lines := Grid(s.cells(t.header), rows)
+		if slices.ContainsFunc(lines, func(line string) bool { return width(line) > s.Width }) {
+			continue
+		}
+		s.b.WriteString(strings.Join(lines, "\n") + "\n")
+		return
 	}
-	for _, line := range lines {
-		s.b.WriteString(line + "\n")
+	s.stacked(t)
+}
+
+// intervalBelow puts an interval of ours, "+7.9 % [+6.8, +9.0]", on the next line.
+func intervalBelow(cell Text) Text {
+	var out Text
+	for _, span := range cell {
+		before, after, ok := strings.Cut(span.Text, " [")
+		if !ok || span.Name {
+			out = append(out, span)
+			continue
+		}
+		first, second := span, span
+		first.Text, second.Text = before, "["+after
+		out = append(out, first, plain("\n"), second) // apart, so that a colour never crosses lines
 	}
+	return out
 }
 
 // Grid lays out a table in lines without a border, as wide as its cells need.

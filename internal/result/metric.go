@@ -1,5 +1,7 @@
 package result
 
+import "math"
+
 // Better is the direction in which a metric improves.
 type Better int
 
@@ -92,16 +94,13 @@ var metrics = []Metric{
 	}},
 }
 
-// cpuPerRequest is taken over both stages: on one and the same bank its noise is half that of the open stage alone, whose
-// requests wake a service that slept (docs/methodology.md). A stage without requests has no part in it.
+// cpuPerRequest is the geometric mean of both stages' CPU per request: on one and the same bank its noise is about half that
+// of the open stage alone, whose requests wake a service that slept (docs/methodology.md). Not the quotient of the sums:
+// there a service that waits more, and so answers fewer in the closed stage, would seem to cost more.
 func cpuPerRequest(t Trial) (float64, bool) {
-	cpu, requests := 0.0, int64(0)
-	for _, s := range []Stage{t.Open, t.Closed} {
-		if s.Requests > 0 {
-			cpu, requests = cpu+s.CPUSeconds, requests+s.Requests
-		}
-	}
-	return quotient(cpu, float64(requests))
+	open, okOpen := quotient(t.Open.CPUSeconds, float64(t.Open.Requests))
+	closed, okClosed := quotient(t.Closed.CPUSeconds, float64(t.Closed.Requests))
+	return math.Sqrt(open * closed), okOpen && okClosed
 }
 
 func quotient(sum, by float64) (float64, bool) {
