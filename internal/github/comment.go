@@ -36,7 +36,7 @@ type outcome struct {
 // about is what a comment says about itself, in lines after the marker that nobody sees.
 type about struct {
 	Stamp
-	words string   // its own result; empty while the run is under way
+	words string    // its own result; empty while the run is under way
 	was   []outcome // earlier results about the same commit, oldest first
 }
 
