@@ -25,10 +25,13 @@ type Run struct {
 	Parity   *ParityResult `json:"parity,omitempty"`
 	Rates    []OfferedRate `json:"rates,omitempty"`
 	Trials   []Trial       `json:"trials,omitempty"`
-	Costs    []Cost        `json:"costs,omitempty"` // of the instructions pass
-	Names    []string      `json:"names,omitempty"` // of functions and files in Costs, each once
-	Rows     []plan.Row    `json:"rows,omitempty"`  // as the last look left them: which rows were confirmed
-	Failures []Failure     `json:"failures,omitempty"`
+	Costs    []Cost        `json:"costs,omitempty"`    // of the instructions pass
+	Profiles []Profile     `json:"profiles,omitempty"` // of the sampling passes
+	// GoRuntimes are what Go's own counters say beside the CPU profiles.
+	GoRuntimes []GoRuntime `json:"go_runtimes,omitempty"`
+	Names      []string    `json:"names,omitempty"` // of functions and files in Costs and Profiles, each once
+	Rows       []plan.Row  `json:"rows,omitempty"`  // as the last look left them: which rows were confirmed
+	Failures   []Failure   `json:"failures,omitempty"`
 	// Stopped are workloads that nobody was measured with, and why: no PostgreSQL, say.
 	Stopped   map[string]string `json:"stopped,omitempty"`
 	Error     string            `json:"error,omitempty"` // not measured, and no variant is to blame: a full disk, say
