@@ -40,6 +40,7 @@ var arrows = map[string][]string{
 	"internal/harness": {"internal/source", "internal/build", "internal/service", "internal/load", "internal/postgres", "internal/sandbox",
 		"internal/parity", "internal/profdiff", "internal/plan", "internal/result", "internal/workload"},
 	"internal/profdiff":          {"internal/stats", "internal/result", "internal/plan"},
+	"internal/history":           {"internal/stats", "internal/result", "internal/plan"},
 	"internal/github":            {"internal/plan"},
 	"internal/github/fake":       {},
 	"internal/demo":              {},
