@@ -52,7 +52,7 @@ var arrows = map[string][]string{
 		"internal/plan", "internal/result", "internal/workload"},
 	"cmd/duet": {"workloads", "internal/workload", "internal/plan", "internal/result", "internal/compare", "internal/report",
 		"internal/source", "internal/build", "internal/harness", "internal/sandbox", "internal/demo", "internal/parity", "internal/service", "internal/load", "internal/postgres", "internal/noise",
-		"internal/selftest", "internal/selftest/pair", "internal/github", "internal/container", "internal/openapi", "internal/claims"},
+		"internal/selftest", "internal/selftest/pair", "internal/github", "internal/container", "internal/openapi", "internal/claims", "internal/profdiff"},
 }
 
 // thirdParty is every module that may be imported outside tests, and by whom: each outside thing has one home.
@@ -67,6 +67,7 @@ var thirdParty = map[string][]string{
 	"github.com/jackc/pgx/v5":                 {"internal/postgres"},
 	"github.com/olekukonko/tablewriter":       {"internal/report"},
 	"github.com/prometheus/procfs":            {"internal/sandbox", "internal/service"},
+	"github.com/google/pprof":                 {"internal/profdiff", "internal/harness", "internal/service"},
 	"github.com/google/go-github/v60":         {"internal/github"},
 	"github.com/sethvargo/go-githubactions":   {"cmd/duet", "internal/github"},
 	"github.com/spf13/cobra":                  {"cmd/duet"},

@@ -33,7 +33,7 @@ type isolation struct {
 //
 //	here           git: both trees are exported, and copied into a volume with the plan
 //	duet-X-fetch   the engine's network: `duet inside fetch` downloads; of theirs nothing is executed
-//	duet-X-measure no network: `duet inside measure` builds and measures; run.json comes out on stdout
+//	duet-X-measure no network: `duet inside measure` builds and measures; run.json and the raw profiles come out on stdout
 //
 // The run that it returns is always usable, like harness.Run's.
 func (p prepared) contained(ctx context.Context, o harness.Options) (result.Run, error) {
@@ -88,11 +88,19 @@ func (p prepared) stay(ctx context.Context, o harness.Options) (run result.Run, 
 		}
 		return result.Run{}, err
 	}
-	run, reading := p.ours(text, o)
+	out, reading := readParcel(text)
+	if reading == nil {
+		run, reading = p.ours(out.run, o)
+	}
 	if reading != nil {
 		return result.Run{}, errors.Join(err, fmt.Errorf("reading what the container left: %w", reading))
 	}
 	run.Warnings = append(warnings, run.Warnings...)
+	for name, pprof := range out.profiles {
+		if o.Keep != nil {
+			err = errors.Join(err, o.Keep(name, pprof))
+		}
+	}
 	return run, err
 }
 
@@ -108,7 +116,7 @@ func (p prepared) visit(ctx context.Context, s container.Spec, job string, show 
 		}
 	}
 	var out bytes.Buffer
-	exit, err := p.engine.Run(ctx, s.Name, &out, result.MaxBytes, func(line string) bool { return replay(line, show) })
+	exit, err := p.engine.Run(ctx, s.Name, &out, result.MaxBytes+parcelLimit+1<<20, func(line string) bool { return replay(line, show) })
 	if err != nil {
 		return nil, err
 	}

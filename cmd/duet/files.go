@@ -65,6 +65,9 @@ func newOutFolder(path string, w world) (outFolder, error) {
 
 // write puts a file in place whole or not at all.
 func (o outFolder) write(name string, text []byte) error {
+	if err := o.make(); err != nil {
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
 	f, err := os.CreateTemp(o.path, "."+name+".*")
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", name, err)
@@ -88,6 +91,31 @@ func (o outFolder) write(name string, text []byte) error {
 	}
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", filepath.Join(o.path, name), err)
+	}
+	return nil
+}
+
+// make makes the folder where it is not there yet.
+func (o outFolder) make() error {
+	if _, err := os.Stat(o.path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.Mkdir(o.path, 0o755); err != nil {
+		return err
+	}
+	return o.owner.take(o.path)
+}
+
+// in is a folder within the folder, made when it is first written to.
+func (o outFolder) in(name string) outFolder {
+	return outFolder{path: filepath.Join(o.path, name), owner: o.owner}
+}
+
+// renew drops what an earlier run left in a folder within the folder.
+func (o outFolder) renew(name string) error {
+	path := filepath.Join(o.path, name)
+	if err := os.RemoveAll(path); err != nil {
+		return fmt.Errorf("removing what an earlier run left: %w", err)
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ import (
 const insideName = "inside"
 
 // insideSchema is the version of what both Duets say to each other.
-const insideSchema = "duet.inside/1"
+const insideSchema = "duet.inside/2"
 
 // The job's folder, and where fetch leaves what measure takes.
 const (
@@ -60,20 +60,21 @@ func insideCommand(w world) *cobra.Command {
 		},
 	}
 	measure := &cobra.Command{
-		Use: "measure", Short: "Build and measure what was fetched, without a network; print run.json",
+		Use: "measure", Short: "Build and measure what was fetched, without a network; print run.json and the raw profiles",
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, order, bounds, err := enterContainer(c.Context(), w, true)
 			if err != nil {
 				return err
 			}
+			var out parcel
 			run, err := harness.Run(ctx, order.Plan, harness.Options{
-				Version: versionText(), Attempt: order.Attempt, PassEnv: order.lookup, Settle: compare.Settle,
+				Keep: out.keep, Version: versionText(), Attempt: order.Attempt, PassEnv: order.lookup, Settle: compare.Settle,
 				Progress: relay{w.stderr}, Fetched: filepath.Join(container.Dir, fetchedFolder),
 				Around: fmt.Sprintf("container: %s, %s", order.Image, bounds),
 			})
-			text, encoding := result.Encode(run)
-			if encoding == nil {
-				_, encoding = w.stdout.Write(text)
+			var encoding error
+			if out.run, encoding = result.Encode(run); encoding == nil {
+				encoding = out.write(w.stdout)
 			}
 			return errors.Join(err, encoding)
 		},

@@ -94,7 +94,10 @@ func (j *job) measure(ctx context.Context, w world) (measured, error) {
 		return measured{}, err
 	}
 	out.remove(runFile, reportFile, commentFile)
-	run, err := prep.carryOut(ctx, w)
+	if err := out.renew(result.ProfileFolder); err != nil {
+		return measured{}, err
+	}
+	run, err := prep.carryOut(ctx, w, out.in(result.ProfileFolder).write)
 	text, encoding := result.Encode(run)
 	if encoding != nil {
 		return measured{}, errors.Join(err, encoding)
@@ -105,12 +108,12 @@ func (j *job) measure(ctx context.Context, w world) (measured, error) {
 	return measured{run: run, out: out}, err
 }
 
-func (p prepared) carryOut(ctx context.Context, w world) (result.Run, error) {
+func (p prepared) carryOut(ctx context.Context, w world, keep func(name string, pprof []byte) error) (result.Run, error) {
 	show := newProgress(w)
 	defer show.End()
 	o := harness.Options{
 		Source: p.source, Version: versionText(), Attempt: p.attempt,
-		PassEnv: w.lookup, Settle: compare.Settle, Progress: show, Seed: cacheFolder(w),
+		PassEnv: w.lookup, Settle: compare.Settle, Progress: show, Seed: cacheFolder(w), Keep: keep,
 	}
 	for _, warning := range p.plan.Warnings {
 		show.Note("note: %s", warning)

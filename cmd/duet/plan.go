@@ -74,8 +74,8 @@ func printPlan(out io.Writer, p plan.Plan) error {
 	}
 	estimate := plan.Estimates(p)
 	fmt.Fprintf(out, "with  %s\n", p.Choice())
-	fmt.Fprintf(out, "seed  %d\ntime  about %s: builds %s, measuring %s, instructions %s, confirmation up to %s\n\n", p.Seed,
-		minutes(estimate.Total()), minutes(estimate.Build), minutes(estimate.Measure), minutes(estimate.Count), minutes(estimate.Confirm))
+	fmt.Fprintf(out, "seed  %d\ntime  about %s: builds %s, measuring %s, instructions %s, confirmation up to %s, profiles %s\n\n", p.Seed,
+		minutes(estimate.Total()), minutes(estimate.Build), minutes(estimate.Measure), minutes(estimate.Count), minutes(estimate.Confirm), minutes(estimate.Profile))
 	var rows [][]string
 	for i, step := range plan.Steps(p) {
 		what, order := describeStep(step)
@@ -128,6 +128,8 @@ func describeStep(s plan.Step) (what, order string) {
 	case plan.StepCount:
 		what = fmt.Sprintf("callgrind: %s round %d", s.Phase, s.Round)
 		return what, fmt.Sprintf("starts %s; windows %s", variants(s.Start), strings.Join(s.Windows, " "))
+	case plan.StepProfile:
+		return s.Workload + ": profiles", "starts " + variants(s.Start)
 	case plan.StepRound:
 		what = fmt.Sprintf("%s: %s round %d", s.Workload, s.Phase, s.Round)
 		return what, fmt.Sprintf("starts %s; %d + %d blocks", variants(s.Start), len(s.Open), len(s.Closed))

@@ -14,8 +14,9 @@ import (
 type Why struct {
 	Service   string   `json:"service"`
 	Workload  string   `json:"workload"`
-	Measure   string   `json:"measure"` // instructions or allocations; empty: time alone moved
-	Base      float64  `json:"base"`    // all of the service's
+	Measure   string   `json:"measure"`        // instructions, allocations or CPU time (by samples); empty: time alone moved
+	Unit      string   `json:"unit,omitempty"` // of the figures; empty: counts
+	Base      float64  `json:"base"`           // all of the service's
 	Head      float64  `json:"head"`
 	Functions []Blamed `json:"functions"`
 	Smallest  float64  `json:"smallest"` // a change of one function that would have been named
@@ -91,16 +92,23 @@ func (r record) why(service, workload string, regressed, rows []Comparison) []Wh
 	work := has(result.Instructions, result.CallgrindInstructions)
 	if !work && !has("allocations") {
 		if same := unmoved(service, workload, rows); same != "" {
-			return []Why{{
+			said := []Why{{
 				Service: service, Workload: workload,
 				Words: "Time was lost without more work (" + same + "), so no function is to blame: waiting, locks, cache or the kernel",
 			}}
+			if sampled, ok := r.sampledWhy(service, workload); ok { // what instructions cannot show
+				said = append(said, sampled)
+			}
+			return said
 		}
 	}
 	pairs := r.windows(service, workload)
 	var all []Why
 	if work || !has("allocations") {
 		all = append(all, r.blame(service, workload, profdiff.ByInstructions, pairs))
+		if sampled, ok := r.sampledWhy(service, workload); ok && len(pairs) < profdiff.LeastPairs {
+			all = []Why{sampled}
+		}
 	}
 	if has("allocations") {
 		all = append(all, r.blame(service, workload, profdiff.ByAllocations, pairs))
@@ -157,11 +165,14 @@ func (r record) blame(service, workload string, m profdiff.Measure, pairs []prof
 		}
 	}
 	rise := f.Head - f.Base
+	disagree := r.disagreement(service, workload, w.Functions)
 	switch {
 	case !f.Own:
 		w.Words = "No function of the service's own is known: its binary has no symbols that say so"
 	case len(w.Functions) == 0:
 		w.Words = "No function explains it"
+	case disagree != "":
+		w.Words = disagree
 	case rise > 0 && more < rise/2:
 		w.Words = "This explains less than half of it"
 	}

@@ -228,6 +228,17 @@ func (s *session) startCounted(ctx context.Context, v plan.Variant, slot int) (*
 	if err := errors.Join(s.binaries[v].Verify(), s.boxes[v].Renew()); err != nil {
 		return nil, err
 	}
+	var cpus []int
+	if n := len(s.cores.allowed); n > 0 {
+		cpus = []int{s.cores.allowed[slot%n]}
+	}
+	return s.startWrapped(ctx, v, s.binaries[v].Binary, cpus, func(env map[string]string) service.Wrap {
+		return s.pass.callgrind.Wrap(s.boxes[v], env)
+	})
+}
+
+// startWrapped starts a variant as a pass observes it; wrap is told the service's whole environment.
+func (s *session) startWrapped(ctx context.Context, v plan.Variant, binary string, cpus []int, wrap func(env map[string]string) service.Wrap) (*service.Service, error) {
 	wanted := s.run.Plan.Services[v]
 	env := s.passEnv(v)
 	given, err := s.giveDatabase(ctx, v)
@@ -237,14 +248,9 @@ func (s *session) startCounted(ctx context.Context, v plan.Variant, slot int) (*
 	maps.Copy(env, given)
 	all := maps.Clone(env)
 	maps.Copy(all, wanted.Env)
-	spec := service.Spec{
-		Variant: v, Service: wanted, Box: s.boxes[v], Binary: s.binaries[v].Binary, NetNS: s.spaces[v], Env: env,
-		Wrap: s.pass.callgrind.Wrap(s.boxes[v], all),
-	}
-	if n := len(s.cores.allowed); n > 0 {
-		spec.CPUs = []int{s.cores.allowed[slot%n]}
-	}
-	started, err := service.Start(ctx, spec)
+	started, err := service.Start(ctx, service.Spec{
+		Variant: v, Service: wanted, Box: s.boxes[v], Binary: binary, NetNS: s.spaces[v], Env: env, CPUs: cpus, Wrap: wrap(all),
+	})
 	if err != nil {
 		err = errors.Join(err, s.takeDatabase(v))
 	}

@@ -29,6 +29,8 @@ type Options struct {
 	// Observe hears of every round right after it was recorded, with the trials and costs it brought; nil: nobody does.
 	Observe  func(trials []result.Trial, costs []result.Cost)
 	Progress Progress
+	// Keep takes the raw profiles: gzipped protocol buffers of pprof, by file name. nil: they are not kept.
+	Keep func(name string, pprof []byte) error
 	// Seed is a folder of earlier downloads to begin with (build.Options.Seed); empty: none.
 	Seed string
 	// Fetched is a folder of Fetch's: trees and downloads are taken from it, and Source is not used.
@@ -118,6 +120,8 @@ func (s *session) walk(ctx context.Context) error {
 			err = s.count(ctx, step)
 		case plan.StepRound:
 			err = s.round(ctx, step)
+		case plan.StepProfile:
+			err = s.profile(ctx, step)
 		default:
 			err = fmt.Errorf("plan asked for an unknown step %q", step.Kind)
 		}
@@ -136,6 +140,8 @@ func stepName(s plan.Step) string {
 		return "finding the rate of " + s.Workload
 	case plan.StepCount:
 		return fmt.Sprintf("counting instructions, %s round %d", s.Phase, s.Round)
+	case plan.StepProfile:
+		return "profiling " + s.Workload
 	case plan.StepRound:
 		return fmt.Sprintf("measuring %s, %s round %d", s.Workload, s.Phase, s.Round)
 	default:

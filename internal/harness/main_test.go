@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	_ "net/http/pprof" // the role "burns" serves profiles of itself
 	"os"
 	"path/filepath"
 	"sync"
@@ -40,6 +41,7 @@ func TestMain(m *testing.M) {
 // roles are services that answer / in their own way; all answer /health.
 var roles = map[string]http.HandlerFunc{
 	"sound": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ok") },
+	"burns": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, burn()) },
 	"lacks": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no such route", http.StatusNotFound) },
 	"flaky": func(w http.ResponseWriter, _ *http.Request) {
 		if answered.Add(1)%10 == 0 {
@@ -103,6 +105,14 @@ var roles = map[string]http.HandlerFunc{
 	},
 }
 
+// burn works for about a millisecond.
+func burn() (sum uint64) {
+	for i := range uint64(1_000_000) {
+		sum = sum*31 + i
+	}
+	return sum
+}
+
 // socketed serves WebSockets.
 func socketed(reply func(conn net.Conn, opcode ws.OpCode, payload []byte) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -152,6 +162,7 @@ func askDatabaseOf(question string) (first string, err error) {
 func serve(root http.HandlerFunc) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/health", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "up") })
+	mux.Handle("/debug/pprof/", http.DefaultServeMux)
 	mux.HandleFunc("/", root)
 	fmt.Fprintln(os.Stderr, http.ListenAndServe(os.Getenv("ADDR"), mux))
 }

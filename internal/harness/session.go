@@ -70,7 +70,7 @@ func newSession(ctx context.Context, run *result.Run, o Options) (*session, erro
 		progress: plan.Progress{
 			Built: map[plan.Variant]bool{}, Failed: map[plan.Variant]bool{}, Identical: map[string]bool{},
 			Calibrated: map[string]bool{}, Rounds: map[string]map[plan.Phase]int{}, Stopped: map[string]string{},
-			Counted: map[plan.Phase]int{}, CountOver: map[plan.Phase]string{},
+			Counted: map[plan.Phase]int{}, CountOver: map[plan.Phase]string{}, Profiled: map[string]bool{},
 		},
 		pass: newInstructions(), hardware: findHardware(),
 		boxes: map[plan.Variant]*sandbox.Box{}, binaries: map[plan.Variant]build.Built{},

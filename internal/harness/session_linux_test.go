@@ -64,6 +64,7 @@ func built(t *testing.T, roles map[plan.Variant]string) *session {
 		cores: chooseCores(allowedCores(), siblingsFromSysfs),
 		pass:  newInstructions(),
 	}
+	s.progress.Profiled = map[string]bool{}
 	s.progress.Counted, s.progress.CountOver = map[plan.Phase]int{}, map[plan.Phase]string{}
 	t.Cleanup(func() {
 		if err := s.close(); err != nil {

@@ -42,6 +42,10 @@ func countLooks() []int { return []int{3, 5} }
 // first look's rounds are the least that is worth running.
 func (p *Plan) fit(m Measure) {
 	all := m.Rounds
+	p.Profile = m.Profile
+	if p.Profile == defaultProfile { // a run asked to be short is short in all its parts
+		p.Profile = min(p.Profile, p.Budget/2)
+	}
 	if p.Base == nil || !p.anyBase() {
 		all = all[:1]
 	} else {

@@ -66,7 +66,7 @@ policy: {gate: regression, isolation: strict, self-hosted-forks: allow}
 	if got, want := c.Pairs, []Pair{{"api-rust", "api", "rust"}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("pairs: got %v, want %v", got, want)
 	}
-	if want := (Measure{10 * time.Millisecond, []int{8, 20}, false, 30 * time.Second}); !reflect.DeepEqual(c.Measure, want) {
+	if want := (Measure{10 * time.Millisecond, []int{8, 20}, false, 30 * time.Second, 30 * time.Second}); !reflect.DeepEqual(c.Measure, want) {
 		t.Errorf("measure: got %+v, want %+v", c.Measure, want)
 	}
 	if c.Margins["p50"] != 0.02 || c.Margins["peak_rss"] != 0.105 || c.Budget != 5*time.Minute || c.Parity.Requests != 5 {
@@ -88,7 +88,7 @@ func TestParseConfigDefaults(t *testing.T) {
 	if want := (Policy{GateNever, IsolationBasic, ForksRefuse}); c.Policy != want {
 		t.Errorf("policy: got %+v, want %+v", c.Policy, want)
 	}
-	if want := (Measure{25 * time.Millisecond, []int{7, 11, 15}, true, 2 * time.Minute}); !reflect.DeepEqual(c.Measure, want) {
+	if want := (Measure{25 * time.Millisecond, []int{7, 11, 15}, true, 2 * time.Minute, 30 * time.Second}); !reflect.DeepEqual(c.Measure, want) {
 		t.Errorf("measure: got %+v, want %+v", c.Measure, want)
 	}
 	if got := config(t, "services: [{lang: go}]\n").Pairs; got != nil {
@@ -148,7 +148,7 @@ func documents() []struct{ text, err, beyond string } {
 		{text: "services: {lang: go}", err: "1:12: services: expected a list, got a map"},
 		{text: "services: [{dir: a}]", err: `1:13: missing key "lang"`},
 		{text: "services: [{lang: Go}]", err: `1:19: lang: expected one of go, rust, got "Go"`},
-		{text: service("prot: 1"), err: `1:23: unexpected key "prot": expected one of name, lang, dir, build, binary, run, env, pass_env, ready, files, port`},
+		{text: service("prot: 1"), err: `1:23: unexpected key "prot": expected one of name, lang, dir, build, binary, run, env, pass_env, ready, files, port, pprof`},
 		{text: service("name: -x"), err: `1:29: name "-x": expected 1 to 40 of a-z, 0-9, _ and -, not starting with -`},
 		{text: service("name: " + strings.Repeat("x", 41)), err: `1:29: name "` + strings.Repeat("x", 41) + `": expected 1 to 40 of a-z, 0-9, _ and -, not starting with -`},
 		{text: service("name: 8"), err: "1:29: name: expected text, got the number 8 (put quotes around it)"},
@@ -218,7 +218,7 @@ func documents() []struct{ text, err, beyond string } {
 		{text: two + "measure: {pin: no}", err: `4:16: pin "no": expected true or false`},
 		{text: two + "measure: {pin: 1}", err: `4:16: pin "1": expected true or false`},
 		{text: two + "measure: {count: 61m}", err: "4:18: count 61m: expected 0s to 1h", beyond: bounds},
-		{text: two + "measure: {counts: 1m}", err: `4:11: unexpected key "counts": expected one of slice, rounds, pin, count`},
+		{text: two + "measure: {counts: 1m}", err: `4:11: unexpected key "counts": expected one of slice, rounds, pin, count, profile`},
 		{text: two + "resources: {redis: {}}", err: `4:13: unexpected key "redis": expected one of postgres`},
 		{text: two + "resources: {postgres: true}", err: "4:23: postgres: expected a map, got true"},
 		{text: two + "resources: {postgres: {schema: /etc/passwd}}", err: `4:32: schema "/etc/passwd": ` + local},

@@ -8,7 +8,8 @@ import (
 // Next is the next thing to do. It is a pure function: the same plan and progress give the same step.
 //
 //	build base's variants, then head's ▸ parity ▸ calibrate each workload ▸ callgrind rounds to their looks ▸ screening
-//	rounds, in turns over the workloads, to the looks ▸ callgrind rounds and then rounds that confirm suspects ▸ done
+//	rounds, in turns over the workloads, to the looks ▸ callgrind rounds and then rounds that confirm suspects ▸
+//	profiles of each workload ▸ done
 //
 // A service whose head variant failed is given up, and the others go on; one whose base variant failed, or whose
 // inputs are identical, is measured at head alone.
@@ -30,7 +31,7 @@ func Next(p Plan, pr Progress) Step {
 			return Step{Kind: StepCalibrate, Workload: w.Name}
 		}
 	}
-	for _, next := range []func(Progress, []Variant) (Step, bool){p.screenCounts, p.screen, p.confirmCounts, p.confirm} {
+	for _, next := range []func(Progress, []Variant) (Step, bool){p.screenCounts, p.screen, p.confirmCounts, p.confirm, p.profile} {
 		if step, ok := next(pr, live); ok {
 			return step
 		}
@@ -138,6 +139,21 @@ func (p Plan) confirm(pr Progress, live []Variant) (Step, bool) {
 		return Step{}, false
 	}
 	return p.round(name, Confirm, done+1, suspects), true
+}
+
+// profile is the sampling passes of the next workload that had none.
+func (p Plan) profile(pr Progress, live []Variant) (Step, bool) {
+	if p.Profile <= 0 {
+		return Step{}, false
+	}
+	for _, w := range p.Workloads {
+		if _, stopped := pr.Stopped[w.Name]; stopped || pr.Profiled[w.Name] {
+			continue
+		}
+		rng := random(p.Seed, "order of profiles, "+w.Name)
+		return Step{Kind: StepProfile, Workload: w.Name, Start: shuffled(rng, live)}, true
+	}
+	return Step{}, false
 }
 
 // ConfirmRounds is how many fresh rounds a workload's suspects get: the most that one of them needs, within the plan's

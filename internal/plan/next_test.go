@@ -6,12 +6,13 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 )
 
 // small has timing rounds alone.
 func small(t *testing.T, workloads string) Plan {
 	t.Helper()
-	text := two + "measure: {count: 0s}\n"
+	text := two + "measure: {count: 0s, profile: 0s}\n"
 	return load(t, inputs(t, text, text+"workloads: ["+workloads+"]"))
 }
 
@@ -27,7 +28,7 @@ type walk struct {
 func newWalk(p Plan) *walk {
 	return &walk{plan: p, pr: Progress{
 		Built: map[Variant]bool{}, Failed: map[Variant]bool{}, Identical: map[string]bool{}, Calibrated: map[string]bool{},
-		Rounds: map[string]map[Phase]int{}, Stopped: map[string]string{},
+		Rounds: map[string]map[Phase]int{}, Stopped: map[string]string{}, Profiled: map[string]bool{},
 	}}
 }
 
@@ -49,6 +50,8 @@ func (w *walk) run(t *testing.T) *walk {
 			w.pr.Built[step.Variant] = true
 		case StepParity:
 			w.pr.ParityDone = true
+		case StepProfile:
+			w.pr.Profiled[step.Workload] = true
 		case StepCalibrate:
 			w.pr.Calibrated[step.Workload] = true
 		case StepRound:
@@ -115,6 +118,26 @@ func TestNextOrder(t *testing.T) {
 		if s.Phase == Confirm && (len(s.Start) != 2 || s.Start[0].Service != "go" || s.Start[1].Service != "go") {
 			t.Errorf("confirmation round %d starts %v: rust has no suspect", s.Round, s.Start)
 		}
+	}
+}
+
+// Profiles come last, of every workload that was not given up and of whoever is alive then.
+func TestNextProfiles(t *testing.T) {
+	text := two + "measure: {count: 0s, profile: 20s}\n"
+	w := newWalk(load(t, inputs(t, text, text+"workloads: [a, b]")))
+	w.pr.Identical["rust"] = true
+	w.before = func(s Step, pr *Progress) {
+		if s.Kind == StepRound && s.Workload == "b" && s.Round == 2 {
+			pr.Stopped["b"] = "answers nothing"
+		}
+	}
+	w.run(t)
+	last := w.steps[len(w.steps)-2]
+	if last.Kind != StepProfile || last.Workload != "a" || len(last.Start) != 3 || w.steps[len(w.steps)-3].Kind != StepRound {
+		t.Errorf("before the end comes %+v; want the profiles of a, of three variants", last)
+	}
+	if want := 20*time.Second/2 + 4*profiling; Estimates(w.plan).Profile != 2*want {
+		t.Errorf("estimated %s; want twice %s", Estimates(w.plan).Profile, want)
 	}
 }
 

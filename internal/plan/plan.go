@@ -82,8 +82,10 @@ type Plan struct {
 	Seed      uint64              `json:"seed"`
 	Rounds    Rounds              `json:"rounds"`
 	Window    Window              `json:"window"`
-	Unpinned  bool                `json:"unpinned,omitempty"` // no service is held to a core of its own
-	Warnings  []string            `json:"warnings,omitempty"`
+	// Profile is the time under load of all CPU profiles together, outside the budget; 0: no sampling passes.
+	Profile  time.Duration `json:"profile_ns,omitempty"`
+	Unpinned bool          `json:"unpinned,omitempty"` // no service is held to a core of its own
+	Warnings []string      `json:"warnings,omitempty"`
 }
 
 // Commit is one side's source.
@@ -113,6 +115,7 @@ type Service struct {
 	Ready   Ready             `json:"ready"`
 	Files   []string          `json:"files,omitempty"` // copied beside the binary, relative to Dir
 	Port    int               `json:"port,omitempty"`  // fixed; 0: Duet chooses and hands it over
+	Pprof   string            `json:"pprof,omitempty"` // path at which it serves profiles itself: /debug/pprof
 }
 
 // Ready is how Duet learns that a service answers.

@@ -50,10 +50,11 @@ func ConfigSchema() []byte {
 func measureSchema() object {
 	look := object{"type": "integer", "minimum": minLook, "maximum": maxLook}
 	return closed(object{
-		"slice":  about(durationSchema(), "One variant's share of a block, 5ms to 100ms. Default 25ms."),
-		"rounds": about(object{"type": "array", "minItems": 1, "maxItems": maxLooks, "uniqueItems": true, "items": look}, "Rounds after which screening may end, ascending. Default [7, 11, 15]."),
-		"pin":    about(object{"enum": []any{true, false, "true", "false"}}, "Whether the services are held to a core of their own. Default true."),
-		"count":  about(durationSchema(), "Most time of the instructions pass in screening, to 1h; 0s turns it off. Default 2m."),
+		"slice":   about(durationSchema(), "One variant's share of a block, 5ms to 100ms. Default 25ms."),
+		"rounds":  about(object{"type": "array", "minItems": 1, "maxItems": maxLooks, "uniqueItems": true, "items": look}, "Rounds after which screening may end, ascending. Default [7, 11, 15]."),
+		"pin":     about(object{"enum": []any{true, false, "true", "false"}}, "Whether the services are held to a core of their own. Default true."),
+		"count":   about(durationSchema(), "Most time of the instructions pass in screening, to 1h; 0s turns it off. Default 2m."),
+		"profile": about(durationSchema(), "Time under load of all CPU profiles together, after measuring, to 1h; 0s turns profiles off. Default 30s."),
 	})
 }
 
@@ -100,6 +101,7 @@ func serviceSchema() object {
 		}}, "The path that answers once the service is up, and how long that may take. Default /health."),
 		"files": about(object{"type": "array", "maxItems": maxList, "items": localSchema()}, "Files copied beside the binary, relative to dir."),
 		"port":  about(object{"type": "integer", "minimum": 1, "maximum": 65535}, "A port that the service insists on. Default: Duet chooses one."),
+		"pprof": about(object{"type": "string", "pattern": requestPath.String()}, "Path at which the service serves profiles itself, such as /debug/pprof. Default: Duet brings its own profiler."),
 	}, "lang")
 	schema["dependentRequired"] = object{"build": []string{"binary"}}
 	return schema

@@ -19,6 +19,7 @@ const (
 	StepCalibrate StepKind = "calibrate" // one workload: find the offered rate
 	StepCount     StepKind = "count"     // a callgrind round: fresh processes that serve all workloads in successive windows
 	StepRound     StepKind = "round"     // one workload, all its live variants
+	StepProfile   StepKind = "profile"   // one workload, all its live variants: the sampling passes
 	StepDone      StepKind = "done"
 )
 
@@ -26,10 +27,10 @@ const (
 type Step struct {
 	Kind     StepKind
 	Variant  Variant   // build
-	Workload string    // calibrate, round
+	Workload string    // calibrate, round, profile
 	Phase    Phase     // count, round
 	Round    int       // count, round: from 1 within its phase
-	Start    []Variant // count, round: the order in which variants are started
+	Start    []Variant // count, round, profile: the order in which variants are started
 	// Windows are a callgrind round's workloads, in the order in which each process serves them.
 	Windows []string
 	// Open and Closed are the blocks of the two stages: each is one turn through all variants.
@@ -50,6 +51,7 @@ type Progress struct {
 	Rounds     map[string]map[Phase]int // rounds done, by workload
 	Counted    map[Phase]int            // callgrind rounds done
 	CountOver  map[Phase]string         // why no more callgrind rounds of a phase are made: the time cap, no valgrind
+	Profiled   map[string]bool          // by workload
 	Rows       []Row                    // as the last Settle left them
 	Stopped    map[string]string        // workloads given up, and why
 }

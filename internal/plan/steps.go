@@ -6,7 +6,7 @@ import "time"
 func Steps(p Plan) []Step {
 	pr := Progress{
 		Built: map[Variant]bool{}, Calibrated: map[string]bool{}, Rounds: map[string]map[Phase]int{},
-		Counted: map[Phase]int{},
+		Counted: map[Phase]int{}, Profiled: map[string]bool{},
 	}
 	var all []Step
 	for {
@@ -26,6 +26,8 @@ func Steps(p Plan) []Step {
 			if step.Settle {
 				pr.Rows = p.undecided(pr)
 			}
+		case StepProfile:
+			pr.Profiled[step.Workload] = true
 		case StepRound:
 			if pr.Rounds[step.Workload] == nil {
 				pr.Rounds[step.Workload] = map[Phase]int{}
@@ -63,10 +65,11 @@ type Estimate struct {
 	Count   time.Duration // the instructions pass, within its cap
 	Measure time.Duration // parity, calibration and screening to the last look
 	Confirm time.Duration // if every service had a suspect in every workload
+	Profile time.Duration // the sampling passes
 }
 
 // Total is the sum of the parts.
-func (e Estimate) Total() time.Duration { return e.Build + e.Count + e.Measure + e.Confirm }
+func (e Estimate) Total() time.Duration { return e.Build + e.Count + e.Measure + e.Confirm + e.Profile }
 
 // What the parts around the measuring windows take, as the bundled pair takes them.
 const (
@@ -75,6 +78,7 @@ const (
 	trialAround = 400 * time.Millisecond // start, setup, warm-up and stop of one variant
 	parityTime  = time.Second            // of one variant and workload
 	calibration = 2 * time.Second        // of one variant and workload
+	profiling   = 4 * time.Second        // of one variant and workload, windows apart: two starts, exact allocations
 	countStart  = 4 * time.Second        // of one process under callgrind
 	countWindow = 4 * time.Second        // of one workload in it, warm-up included
 	atATime     = 2                      // processes under callgrind
@@ -99,6 +103,8 @@ func Estimates(p Plan) Estimate {
 		case StepCount:
 			process := countStart + countWindow*time.Duration(len(step.Windows))
 			counting[step.Phase] += process * time.Duration((len(step.Start)+atATime-1)/atATime)
+		case StepProfile:
+			e.Profile += profiling*time.Duration(len(step.Start)) + p.Profile/time.Duration(len(p.Workloads))
 		case StepRound:
 			round := (p.Window.Trial + trialAround) * time.Duration(len(step.Start))
 			if step.Phase == Confirm {

@@ -12,7 +12,8 @@ import (
 type Why struct {
 	Service   string     `json:"service"`
 	Workload  string     `json:"workload"`
-	Measure   string     `json:"measure,omitempty"` // instructions or allocations; empty: time alone moved
+	Measure   string     `json:"measure,omitempty"` // instructions, allocations or CPU time (by samples); empty: time alone moved
+	Unit      string     `json:"unit,omitempty"`    // of the figures; empty: counts
 	Base      *float64   `json:"base"`              // all of the service's
 	Head      *float64   `json:"head"`
 	Functions []Function `json:"functions"`
@@ -50,7 +51,7 @@ func newWhys(of []compare.Why) []Why {
 	out := make([]Why, 0, len(of))
 	for _, w := range of {
 		why := Why{
-			Service: w.Service, Workload: w.Workload, Measure: w.Measure, Base: known(w.Base), Head: known(w.Head),
+			Service: w.Service, Workload: w.Workload, Measure: w.Measure, Unit: w.Unit, Base: known(w.Base), Head: known(w.Head),
 			Functions: make([]Function, 0, len(w.Functions)), Smallest: known(w.Smallest), Rounds: w.Rounds, Words: w.Words,
 		}
 		for _, f := range w.Functions {
@@ -76,8 +77,11 @@ func (w Why) title(r Report) Text {
 		return t[:len(t)-1]
 	}
 	t = append(t, prose(w.Measure), plain(" per request"))
+	if w.Measure == compare.SampledTime {
+		t = append(t, plain(" (samples)"))
+	}
 	if w.Head != nil {
-		t = append(t, plain(" "+amount(*w.Base)+" → "+amount(*w.Head)))
+		t = append(t, plain(" "+w.amount(*w.Base)+" → "+w.amount(*w.Head)))
 	}
 	return t
 }
@@ -90,7 +94,7 @@ func (w Why) words() Text {
 	t := say(prose(w.Words))
 	if w.Smallest != nil && w.Base != nil {
 		part := *w.Smallest / *w.Base
-		t = append(t, plain(": a change of "+amount(*w.Smallest)+" ("+share(&part)+" of a request) in any one would have been named"))
+		t = append(t, plain(": a change of "+w.amount(*w.Smallest)+" ("+share(&part)+" of a request) in any one would have been named"))
 	}
 	return append(t, plain("."))
 }
@@ -103,7 +107,7 @@ func (w Why) table() table {
 		if f.Share != nil {
 			part = strconv.Itoa(int(math.Round(100**f.Share))) + " %"
 		}
-		t.rows = append(t.rows, []Text{f.called(), say(plain(f.more())), say(plain(part)), f.place()})
+		t.rows = append(t.rows, []Text{f.called(), say(plain(f.more(w.amount))), say(plain(part)), f.place()})
 	}
 	return t
 }
@@ -126,7 +130,7 @@ func (f Function) called() Text {
 }
 
 // more is "+8,140 [8,010, 8,260]" or "+1 exact".
-func (f Function) more() string {
+func (f Function) more(amount func(float64) string) string {
 	switch {
 	case f.Exact:
 		return "+" + amount(f.Delta) + " exact"
@@ -134,6 +138,14 @@ func (f Function) more() string {
 		return "+" + amount(f.Delta) + " [" + amount(f.CI[0]) + ", " + amount(f.CI[1]) + "]"
 	}
 	return "+" + amount(f.Delta)
+}
+
+// amount writes one of a Why's figures in its unit.
+func (w Why) amount(v float64) string {
+	if w.Unit == "" {
+		return amount(v)
+	}
+	return quantity(&v, w.Unit)
 }
 
 // place is "yes: store.go:88–96".

@@ -82,6 +82,9 @@ func noncentrality(n int, alpha, power float64) (lambda float64, ok bool) {
 	return (low + high) / 2, true
 }
 
+// NormalQuantile is the value that a standard normal variable stays below with probability p.
+func NormalQuantile(p float64) float64 { return distuv.UnitNormal.Quantile(p) }
+
 // Wilson is the confidence interval of a share seen as k of n (Wilson 1927); ok is false unless 0 ≤ k ≤ n, n > 0.
 func Wilson(k, n int, level float64) (low, high float64, ok bool) {
 	if n <= 0 || k < 0 || k > n || !(level > 0 && level < 1) {

@@ -1,0 +1,101 @@
+package harness
+
+import (
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/duet-bench/duet/internal/plan"
+	"github.com/duet-bench/duet/internal/profdiff"
+	"github.com/duet-bench/duet/internal/result"
+)
+
+// profiling is a session whose services serve profiles of themselves, and whose own code is that of this test.
+func profiling(t *testing.T, roles map[plan.Variant]string) *session {
+	t.Helper()
+	s := built(t, roles)
+	s.run.Plan.Profile = time.Second
+	_, file, _, _ := runtime.Caller(0)
+	root := filepath.Dir(filepath.Dir(filepath.Dir(file)))
+	for v, wanted := range s.run.Plan.Services {
+		wanted.Pprof = "/debug/pprof"
+		s.run.Plan.Services[v] = wanted
+		s.pass.sources[v.Side] = profdiff.Source{Root: root, Files: map[string]bool{"internal/harness/main_test.go": true}}
+		s.run.Rates = []result.OfferedRate{{Workload: "hello", Capacity: map[plan.Variant]float64{base: 1000, head: 1000}}}
+	}
+	return s
+}
+
+func TestProfilePass(t *testing.T) {
+	s := profiling(t, map[plan.Variant]string{base: "burns", head: "burns"})
+	kept := map[string][]byte{}
+	s.o.Keep = func(name string, pprof []byte) error {
+		kept[name] = pprof
+		return nil
+	}
+	if err := s.profile(t.Context(), plan.Step{Kind: plan.StepProfile, Workload: "hello", Start: []plan.Variant{head, base}}); err != nil {
+		t.Fatal(err)
+	}
+	windows := map[plan.Variant]int{}
+	found := false
+	for _, p := range s.run.Profiles {
+		if p.Kind != result.ProfileCPU {
+			continue
+		}
+		if p.Invalid != "" {
+			t.Errorf("%s, window %d: %s", p.Variant, p.Round, p.Invalid)
+		}
+		windows[p.Variant]++
+		for _, f := range p.Functions {
+			if strings.HasSuffix(s.run.Name(f.Function), "harness.burn") && f.Own && s.run.Name(f.File) == "internal/harness/main_test.go" && 2*f.Nearest > p.Samples {
+				found = true
+			}
+		}
+	}
+	if windows[base] != profileWindows || windows[head] != profileWindows {
+		t.Errorf("windows %v; want %d of each", windows, profileWindows)
+	}
+	if !found {
+		t.Errorf("no window has most samples in burn of main_test.go: %+v, names %q", s.run.Profiles, s.run.Names)
+	}
+	for _, v := range []plan.Variant{base, head} {
+		text := kept[v.String()+".hello.cpu.pb.gz"]
+		if _, err := profdiff.ParseProfile(text); err != nil {
+			t.Errorf("the kept profile of %s: %v", v, err)
+		}
+	}
+	if len(s.progress.Failed) > 0 || !s.progress.Profiled["hello"] {
+		t.Errorf("failed %v, profiled %v; want nobody, and hello", s.progress.Failed, s.progress.Profiled)
+	}
+	if text, err := result.Encode(*s.run); err != nil {
+		t.Error(err)
+	} else if _, err := result.Decode(text); err != nil {
+		t.Errorf("the run does not read back: %v", err)
+	}
+}
+
+// What dies under a profiler, or has none, spoils nothing that was measured.
+func TestUnprofilable(t *testing.T) {
+	s := profiling(t, map[plan.Variant]string{base: "burns", head: "dies"})
+	wanted := s.run.Plan.Services[base]
+	wanted.Pprof = "/no/such/path"
+	s.run.Plan.Services[base] = wanted
+	if err := s.profile(t.Context(), plan.Step{Kind: plan.StepProfile, Workload: "hello", Start: []plan.Variant{head, base}}); err != nil {
+		t.Fatal(err)
+	}
+	why := map[plan.Variant]string{}
+	for _, p := range s.run.Profiles {
+		if p.Invalid == "" {
+			t.Errorf("%s has a %s profile", p.Variant, p.Kind)
+		}
+		why[p.Variant] = p.Invalid
+	}
+	if why[base] == "" || !strings.Contains(why[head], "ended") {
+		t.Errorf("reasons %q; want one for each, head's that it ended", why)
+	}
+	if len(s.progress.Failed) > 0 || s.fatal != nil {
+		t.Errorf("failed %v, fatal %v; want neither", s.progress.Failed, s.fatal)
+	}
+}
