@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -104,10 +105,18 @@ func fakeInside(dir, name string) int {
 			}
 		}
 	}
-	text, err = result.Encode(run)
-	if err != nil {
+	var out parcel
+	if out.run, err = result.Encode(run); err != nil {
 		panic(err)
 	}
+	if err := out.keep("go@head.health.cpu.pb.gz", []byte("of a profiler")); err != nil {
+		panic(err)
+	}
+	var whole bytes.Buffer
+	if err := out.write(&whole); err != nil {
+		panic(err)
+	}
+	text = whole.Bytes()
 	fmt.Print(string(text))
 	return status
 }
@@ -209,7 +218,7 @@ func TestReadOrder(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		`{"schema":"duet.inside/9"}`:         "use an image of the same version",
-		`{"schema":"duet.inside/1","new":1}`: "use an image of the same version",
+		`{"schema":"duet.inside/2","new":1}`: "use an image of the same version",
 		"no":                                 "reading the order",
 	} {
 		if _, err := readOrder([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
