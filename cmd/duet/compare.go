@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/duet-bench/duet/internal/compare"
 	"github.com/duet-bench/duet/internal/plan"
+	"github.com/duet-bench/duet/internal/profdiff"
 	"github.com/duet-bench/duet/internal/report"
 	"github.com/duet-bench/duet/internal/result"
 )
@@ -36,6 +38,7 @@ what CI printed. The gate is the one base's duet.yml set; --fail-on may tighten 
 				return err
 			}
 			if out != "" {
+				o.draw(filepath.Join(filepath.Dir(args[0]), result.ProfileFolder))
 				folder, err := newOutFolder(out, w)
 				if err != nil {
 					return err
@@ -76,6 +79,20 @@ type opinion struct {
 	comparisons compare.Comparisons
 	report      report.Report
 	gate        plan.Gate
+	graphs      []profdiff.Graph // for report.html, where the raw profiles are
+	undrawn     []string         // profiles that no graph could be made of, and why
+}
+
+// draw makes the flame graphs of the raw profiles in a folder, if there are any. What cannot be drawn is said in the page.
+func (o *opinion) draw(dir string) {
+	folder, ok := openProfiles(dir)
+	if !ok {
+		return
+	}
+	defer folder.close()
+	var problems []string
+	o.graphs, problems = folder.graphs(o.run)
+	o.undrawn = append(o.undrawn, problems...)
 }
 
 func judge(run result.Run, failOn plan.Gate) (opinion, error) {

@@ -45,19 +45,11 @@ func (j *job) run(ctx context.Context, w world) error {
 	if measuring != nil && m.out.path == "" {
 		return measuring
 	}
-	// The report is made of what run.json holds, so that compare prints the same bytes from it.
-	run, err := readRun(filepath.Join(m.out.path, runFile))
+	o, err := m.report(plan.Gate(j.failOn))
 	if err != nil {
 		return errors.Join(measuring, err)
 	}
-	o, err := judge(run, plan.Gate(j.failOn))
-	if err != nil {
-		return err
-	}
-	if err := o.write(m.out); err != nil {
-		return err
-	}
-	if measuring != nil && run.State != result.Measured {
+	if measuring != nil && o.run.State != result.Measured {
 		return measuring
 	}
 	if err := o.print(w, "terminal"); err != nil {
@@ -69,6 +61,21 @@ func (j *job) run(ctx context.Context, w world) error {
 		return measuring
 	}
 	return o.status()
+}
+
+// report judges what was measured and leaves the report's files beside it. It is made of what run.json holds, so that
+// compare prints the same bytes from it.
+func (m measured) report(failOn plan.Gate) (opinion, error) {
+	run, err := readRun(filepath.Join(m.out.path, runFile))
+	if err != nil {
+		return opinion{}, err
+	}
+	o, err := judge(run, failOn)
+	if err != nil {
+		return opinion{}, err
+	}
+	o.draw(filepath.Join(m.out.path, result.ProfileFolder))
+	return o, o.write(m.out)
 }
 
 func (j *job) checkGate() error {

@@ -36,6 +36,9 @@ func (s *session) build(ctx context.Context, v plan.Variant) error {
 		return err
 	}
 	s.recordBuild(v, built.Record)
+	if err == nil {
+		return s.buildForProfiles(ctx, v, built, filepath.Join(s.work, "profiled", boxName(v)))
+	}
 	return nil
 }
 

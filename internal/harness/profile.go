@@ -44,12 +44,15 @@ const (
 type subject struct {
 	variant  plan.Variant
 	workload workload.Workload
+	pass     pass
 	profiler service.Profiler
 	service  *service.Service
 	client   *load.Client
 	notes    []string
 	windows  []result.Profile
 	merged   map[result.ProfileKind][]*profile.Profile
+	counters service.GoCounters // of Go services
+	counted  int64              // requests of the windows that counters cover
 }
 
 // profile carries out the sampling passes of one workload.
@@ -168,7 +171,7 @@ func (s *session) openSubject(ctx context.Context, v plan.Variant, w workload.Wo
 	if err != nil {
 		return nil, err
 	}
-	sub := &subject{variant: v, workload: w, profiler: profiler, notes: notes, merged: map[result.ProfileKind][]*profile.Profile{}}
+	sub := &subject{variant: v, workload: w, pass: p, profiler: profiler, notes: notes, merged: map[result.ProfileKind][]*profile.Profile{}}
 	if sub.service, err = s.startProfiled(ctx, v, w, profiler, binary); err != nil {
 		return nil, err
 	}
@@ -235,10 +238,11 @@ func (s *session) sampleWindow(ctx context.Context, sub *subject, round, request
 		Requests: did.Requests, Seconds: took.Seconds(), CPUSeconds: (after - before).Seconds(),
 	}
 	for _, c := range collected {
-		sub.windows = append(sub.windows, s.readProfile(sub, window, c))
+		if read, any := s.readProfile(sub, window, c); any {
+			sub.windows = append(sub.windows, read)
+		}
 	}
-	s.addCounters(ctx, sub, window)
-	return nil
+	return s.addCounters(ctx, sub, window)
 }
 
 // cause prefers what became of the process to what the profiler or the connection said about it.
@@ -249,18 +253,18 @@ func (sub *subject) cause(err error) error {
 	return err
 }
 
-// readProfile makes a window's figures of one profile.
-func (s *session) readProfile(sub *subject, window result.Profile, c service.Collected) result.Profile {
+// readProfile makes a window's figures of one profile. Nobody waited, or nothing is in use: then there are none.
+func (s *session) readProfile(sub *subject, window result.Profile, c service.Collected) (_ result.Profile, any bool) {
 	window.Kind, window.Notes = c.Kind, slices.Concat(sub.notes, c.Notes)
 	parsed, err := profdiff.ParseProfile(c.PProf)
 	if err != nil {
 		window.Invalid = err.Error()
-		return window
+		return window, true
 	}
 	functions, sum, err := profdiff.SampledOf(parsed, c.Kind, s.run.Plan.Services[sub.variant].Lang, s.pass.sources[sub.variant.Side])
 	if err != nil {
 		window.Invalid = err.Error()
-		return window
+		return window, c.Kind == result.ProfileCPU || !errors.Is(err, profdiff.ErrEmptyProfile)
 	}
 	sub.merged[c.Kind] = append(sub.merged[c.Kind], parsed)
 	window.Samples, window.Bytes = sum[0], sum[1]
@@ -278,7 +282,7 @@ func (s *session) readProfile(sub *subject, window result.Profile, c service.Col
 	if note := lost(parsed, window); note != "" {
 		window.Notes = append(window.Notes, note)
 	}
-	return window
+	return window, true
 }
 
 // lost says by how much a CPU profile's own time and the CPU clock part, where that is more than 15 %.
@@ -323,6 +327,9 @@ func (s *session) keepProfiles(sub *subject) {
 	}
 	s.run.Profiles = append(s.run.Profiles, sub.windows...)
 	sub.windows = nil
+	if sub.counted > 0 && sub.pass == passCPU {
+		s.run.GoRuntimes = append(s.run.GoRuntimes, sub.counters.Runtime(sub.variant, sub.workload.Name, sub.counted))
+	}
 }
 
 // broken records a window that a subject did not live through.

@@ -45,6 +45,7 @@ type session struct {
 	begun      map[roundsKey]int  // rounds begun, repeated ones too: the number a trial carries
 	fatal      error              // nothing measured from here on could be trusted
 
+	profiled map[plan.Variant]profiledBuild
 	pass     instructions
 	hardware hardware
 	database database
@@ -75,7 +76,8 @@ func newSession(ctx context.Context, run *result.Run, o Options) (*session, erro
 		pass: newInstructions(), hardware: findHardware(),
 		boxes: map[plan.Variant]*sandbox.Box{}, binaries: map[plan.Variant]build.Built{},
 		spaces: map[plan.Variant]*service.Namespace{}, rates: map[string]float64{}, spoilt: map[cell]int{}, absent: map[cell]bool{}, begun: map[roundsKey]int{},
-		cores: chooseCores(allowedCores(), siblingsFromSysfs),
+		profiled: map[plan.Variant]profiledBuild{},
+		cores:    chooseCores(allowedCores(), siblingsFromSysfs),
 	}
 	if err := s.prepare(ctx); err != nil {
 		return nil, errors.Join(err, s.close())

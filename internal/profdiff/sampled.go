@@ -112,7 +112,6 @@ type frame struct {
 	file string // in the repository; of own code alone
 	line int    // that was running
 	own  bool
-	ours bool // of the profiler itself
 }
 
 func newReader(p *profile.Profile, kind result.ProfileKind, lang plan.Lang, owner Owner) (*stacksReader, error) {
@@ -146,19 +145,13 @@ func (r *stacksReader) each(do func(v figures, stack []frame)) {
 			continue
 		}
 		stack = stack[:0]
-		ours := false
 		for _, location := range s.Location {
-			for _, f := range r.framesOf(location) {
-				stack = append(stack, f)
-				ours = ours || f.ours
-			}
+			stack = append(stack, r.framesOf(location)...)
 			if len(stack) > maxDepth {
 				break
 			}
 		}
-		if !ours {
-			do(v, stack)
-		}
+		do(v, stack)
 	}
 }
 
@@ -182,9 +175,6 @@ func (r *stacksReader) framesOf(location *profile.Location) []frame {
 
 func (r *stacksReader) frameOf(line profile.Line) frame {
 	name := normalise(line.Function.Name)
-	if ofProfiler(name, line.Function.Filename) {
-		return frame{name: name, ours: true}
-	}
 	file, own := r.owner.owns(name, line.Function.Filename, r.lang)
 	if !own || r.match.bucket(name) != result.BucketService {
 		return frame{name: name}
@@ -300,11 +290,3 @@ func SampledOf(p *profile.Profile, kind result.ProfileKind, lang plan.Lang, owne
 	})
 	return all[:min(len(all), maxCharges)], total, nil
 }
-
-// ofProfiler tells the frames of the file that Duet adds to a Go service to profile it.
-func ofProfiler(name, file string) bool {
-	return strings.HasPrefix(name, "main.duetAgent") || path.Base(file) == AgentFile
-}
-
-// AgentFile is the name of the file that Duet adds to a Go service's package main for a profiling build.
-const AgentFile = "duet_agent_profiling.go"
