@@ -28,7 +28,7 @@ var arrows = map[string][]string{
 	"internal/parity":     {},
 	"examples/contract":   {"internal/parity"},
 	"internal/compare":    {"internal/stats", "internal/profdiff", "internal/result", "internal/plan"},
-	"internal/report":     {"internal/compare", "internal/result", "internal/plan"},
+	"internal/report":     {"internal/compare", "internal/profdiff", "internal/stats", "internal/result", "internal/plan"},
 	"internal/claims":     {"internal/compare", "internal/report", "internal/result", "internal/plan"},
 	"internal/sandbox":    {},
 	"internal/source":     {"internal/plan"},

@@ -276,7 +276,7 @@ func checkReproducible(t *testing.T, o outcome, out string) {
 	if c.stdout != o.stdout {
 		t.Errorf("compare printed another report than run:\n--- run\n%s\n--- compare\n%s", o.stdout, c.stdout)
 	}
-	for _, name := range []string{"report.json", "comment.md"} {
+	for _, name := range []string{"report.json", "comment.md", "report.html"} {
 		first, err := os.ReadFile(filepath.Join(out, name))
 		if err != nil {
 			t.Fatal(err)

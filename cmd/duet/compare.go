@@ -51,7 +51,7 @@ what CI printed. The gate is the one base's duet.yml set; --fail-on may tighten 
 		},
 	}
 	c.Flags().StringVar(&format, "format", "terminal", "terminal, markdown or json")
-	c.Flags().StringVar(&out, "out", "", "folder for report.json and comment.md (default: none is written)")
+	c.Flags().StringVar(&out, "out", "", "folder for report.json, report.html and comment.md (default: none is written)")
 	c.Flags().StringVar(&failOn, "fail-on", "", "tighten the gate: never, regression or inconclusive")
 	return c
 }
@@ -123,7 +123,14 @@ func (o opinion) write(folder outFolder) error {
 	if err := folder.write(reportFile, report.JSON(o.report)); err != nil {
 		return err
 	}
-	return folder.write(commentFile, []byte(report.Markdown(o.report)))
+	if err := folder.write(commentFile, []byte(report.Markdown(o.report))); err != nil {
+		return err
+	}
+	page, err := report.HTML(o.report, report.NewPage(o.run, o.graphs))
+	if err != nil {
+		return err
+	}
+	return folder.write(reportHTMLFile, page)
 }
 
 // status is the gate, after what could not be measured at all.

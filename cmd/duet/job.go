@@ -57,7 +57,7 @@ func (j *job) gateFlag(c *cobra.Command) {
 }
 
 func (j *job) outFlag(c *cobra.Command) {
-	c.Flags().StringVar(&j.out, "out", defaultOut, "folder for run.json, report.json and comment.md")
+	c.Flags().StringVar(&j.out, "out", defaultOut, "folder for run.json, report.json, report.html and comment.md")
 }
 
 func (j *job) isolationFlags(c *cobra.Command) {

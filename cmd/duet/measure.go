@@ -18,9 +18,10 @@ import (
 
 // The files a run leaves.
 const (
-	runFile     = "run.json"
-	reportFile  = "report.json"
-	commentFile = "comment.md"
+	runFile        = "run.json"
+	reportFile     = "report.json"
+	commentFile    = "comment.md"
+	reportHTMLFile = "report.html"
 )
 
 func measureCommand(w world) *cobra.Command {
@@ -99,7 +100,7 @@ func (j *job) measure(ctx context.Context, w world) (measured, error) {
 	if err != nil {
 		return measured{}, err
 	}
-	out.remove(runFile, reportFile, commentFile)
+	out.remove(runFile, reportFile, commentFile, reportHTMLFile)
 	if err := out.renew(result.ProfileFolder); err != nil {
 		return measured{}, err
 	}

@@ -19,7 +19,7 @@ func runCommand(w world) *cobra.Command {
 		Short: "The main job: measure both services at both commits and print the report",
 		Long: `Resolve base and head, build the Go and the Rust service at both, check that both answer alike, run the
 workloads in rounds of interleaved trials against all four, and print the report. It leaves run.json (facts),
-report.json (opinions) and comment.md in the folder of --out.`,
+report.json (opinions), comment.md and report.html in the folder of --out.`,
 		Example: "  duet run\n  duet run --base main --head my-branch --budget 5m --seed 1 --out results",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if done, err := j.elevate(w); done || err != nil {
@@ -55,8 +55,8 @@ func (j *job) run(ctx context.Context, w world) error {
 	if err := o.print(w, "terminal"); err != nil {
 		return err
 	}
-	fmt.Fprintf(w.stderr, "\nfacts %s · opinions %s · comment %s\n",
-		filepath.Join(m.out.path, runFile), filepath.Join(m.out.path, reportFile), filepath.Join(m.out.path, commentFile))
+	fmt.Fprintf(w.stderr, "\nfacts %s · opinions %s · comment %s · report %s\n", filepath.Join(m.out.path, runFile),
+		filepath.Join(m.out.path, reportFile), filepath.Join(m.out.path, commentFile), filepath.Join(m.out.path, reportHTMLFile))
 	if measuring != nil { // measured, and something was left behind
 		return measuring
 	}

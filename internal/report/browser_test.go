@@ -1,0 +1,493 @@
+package report
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+var shots = flag.String("shots", "", "folder for screenshots of report.html, to be looked at")
+
+// browserPatience is how long one test may take in the browser, on a machine that does other things as well.
+const browserPatience = 3 * time.Minute
+
+// browser starts Chromium, which ends with the test.
+func browser(t *testing.T) context.Context {
+	t.Helper()
+	var program string
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if found, err := exec.LookPath(name); err == nil {
+			program = found
+			break
+		}
+	}
+	if program == "" {
+		t.Fatal("no chromium on PATH: scripts/test installs it")
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("hide-scrollbars", true))
+	allocated, cancel := chromedp.NewExecAllocator(t.Context(), options...)
+	t.Cleanup(cancel)
+	ctx, cancel := chromedp.NewContext(allocated)
+	t.Cleanup(cancel)
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatalf("starting %s: %v", program, err)
+	}
+	return ctx
+}
+
+// tab is a page in a browser of which every complaint and every request is a fault.
+type tab struct {
+	t    *testing.T
+	ctx  context.Context
+	file string
+
+	mu     sync.Mutex
+	faults []string
+}
+
+// act is something done in a tab.
+type act = chromedp.Action[chromedp.Void]
+
+// command is one of the browser's own.
+func command[P, R any](c cdp.Command[P, R], parameters P) act {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, c, parameters)
+		return err
+	})
+}
+
+// display is so wide and high.
+func display(width, height int64, scale float64) act {
+	return command(emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: height, DeviceScaleFactor: scale, Mobile: width < 500})
+}
+
+// prefers is a system whose colours are dark or light.
+func prefers(value string) act {
+	return command(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: value}}})
+}
+
+// open shows a page from a file, with a fragment.
+func open(t *testing.T, parent context.Context, html []byte, fragment string, first ...act) *tab {
+	t.Helper()
+	b := &tab{t: t, file: filepath.Join(t.TempDir(), "report.html")}
+	if err := os.WriteFile(b.file, html, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := chromedp.NewContext(parent)
+	t.Cleanup(cancel)
+	if err := chromedp.Listen(ctx, b.listen); err != nil {
+		t.Fatalf("opening a tab: %v", err)
+	}
+	b.ctx, cancel = context.WithTimeout(ctx, browserPatience)
+	t.Cleanup(cancel)
+	address := (&url.URL{Scheme: "file", Path: b.file}).String() + fragment
+	b.run(command(network.Enable, network.EnableParams{}), command(log.Enable, cdp.Empty{}), command(runtime.Enable, cdp.Empty{}))
+	b.run(append(first, chromedp.Navigate(address))...)
+	t.Cleanup(b.check)
+	return b
+}
+
+func (b *tab) listen(event any) {
+	fault := ""
+	switch e := event.(type) {
+	case *runtime.EventExceptionThrown:
+		fault = fmt.Sprintf("exception: %s %+v", e.ExceptionDetails.Text, e.ExceptionDetails.Exception)
+	case *runtime.EventConsoleAPICalled:
+		fault = fmt.Sprintf("console: %s %+v", e.Type, e.Args)
+	case *log.EventEntryAdded:
+		fault = fmt.Sprintf("log: %s %s", e.Entry.Level, e.Entry.Text)
+	case *page.EventJavascriptDialogOpening:
+		fault = "a dialog: " + e.Message
+	case *network.EventRequestWillBeSent:
+		if u, err := url.Parse(e.Request.URL); err == nil && (u.Scheme == "data" || u.Scheme == "file" && u.Path == b.file) {
+			return
+		}
+		fault = "a request: " + e.Request.URL
+	default:
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.faults = append(b.faults, fault)
+}
+
+func (b *tab) check() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, fault := range b.faults {
+		b.t.Errorf("%s", fault)
+	}
+}
+
+func (b *tab) run(steps ...act) {
+	b.t.Helper()
+	if err := chromedp.Do(b.ctx, steps...); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// eval is what an expression yields in the page.
+func eval[T any](b *tab, expression string) T {
+	b.t.Helper()
+	out, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression))
+	if err != nil {
+		b.t.Fatalf("%s: %v", expression, err)
+	}
+	return out
+}
+
+// do runs statements.
+func (b *tab) do(statements string) {
+	b.t.Helper()
+	eval[int](b, "(() => { "+statements+"; return 0 })()")
+}
+
+// is fails where an expression does not yield what is wanted.
+func is[T comparable](b *tab, expression string, want T) {
+	b.t.Helper()
+	if got := eval[T](b, expression); got != want {
+		b.t.Errorf("%s: got %v, want %v", expression, got, want)
+	}
+}
+
+func (b *tab) keys(keys ...string) {
+	b.t.Helper()
+	for _, key := range keys {
+		b.run(chromedp.KeyEvent(key))
+	}
+}
+
+func (b *tab) click(selector string) {
+	b.t.Helper()
+	b.run(chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
+}
+
+func (b *tab) fragment() url.Values {
+	b.t.Helper()
+	text := strings.TrimPrefix(eval[string](b, "location.hash"), "#")
+	values, err := url.ParseQuery(text)
+	if err != nil {
+		b.t.Fatalf("fragment %q: %v", text, err)
+	}
+	return values
+}
+
+func fullPage(t *testing.T) []byte {
+	t.Helper()
+	r, p := pageFixture()
+	html, err := HTML(r, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return html
+}
+
+// The page opens from a file, says what the comment says, asks for nothing and complains about nothing.
+func TestBrowser(t *testing.T) {
+	parent := browser(t)
+	html := fullPage(t)
+	t.Run("opens", func(t *testing.T) { opens(open(t, parent, html, "")) })
+	t.Run("sorts", func(t *testing.T) { sorts(open(t, parent, html, "")) })
+	t.Run("filters", func(t *testing.T) { filters(open(t, parent, html, "")) })
+	t.Run("flames", func(t *testing.T) { flames(open(t, parent, html, "")) })
+	t.Run("flames by keyboard", func(t *testing.T) { flamesByKeyboard(open(t, parent, html, "")) })
+	t.Run("trees", func(t *testing.T) { trees(open(t, parent, html, "")) })
+	t.Run("charts", func(t *testing.T) { charts(open(t, parent, html, "")) })
+	t.Run("themes", func(t *testing.T) { themes(open(t, parent, html, "")) })
+	t.Run("phone", func(t *testing.T) {
+		fits(open(t, parent, html, "", display(375, 812, 2)), 375)
+	})
+	t.Run("hostile", func(t *testing.T) {
+		for _, s := range []string{"</script><script>alert(1)</script>", `"><img src=x onerror=alert(1)>`, "\u2028alert(1)//", "&notwithoutasemicolon<b>", strings.Repeat("邪", 500), "{{x}}${y}`"} {
+			b := open(t, parent, []byte(hostilePage(t, s)), "", display(375, 812, 1))
+			fits(b, 375)
+			is(b, "document.querySelectorAll('img, iframe, main script').length", 0)
+		}
+	})
+	t.Run("states", func(t *testing.T) {
+		for _, f := range fixtures() {
+			r := New(f.run, f.c, f.o)
+			page, err := HTML(r, NewPage(f.run, nil))
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := open(t, parent, page, "", display(375, 812, 1))
+			is(b, "document.querySelector('h1').innerText.trim().replace(/\\s+/g, ' ')", strings.Join(strings.Fields(r.Headline.String()), " "))
+			fits(b, 375)
+		}
+	})
+}
+
+func opens(b *tab) {
+	is(b, "document.readyState", "complete")
+	is(b, "document.querySelector('h1').innerText.trim()", "Go regressed, Rust inconclusive")
+	is(b, "document.querySelectorAll('.uplot canvas').length", 9)
+	is(b, "document.querySelectorAll('[data-theme]').length", 0)
+	b.t.Logf("loaded after %.0f ms, %.0f ms of it scripts", eval[float64](b, "performance.getEntriesByType('navigation')[0].loadEventEnd"),
+		eval[float64](b, "(() => { const n = performance.getEntriesByType('navigation')[0]; return n.domContentLoadedEventStart - n.responseEnd })()"))
+	// Everything that can be used has a name and can be reached by the keyboard.
+	is(b, `[...document.querySelectorAll('button, input, select, canvas#flame-canvas, .scroll')].filter((e) => !e.closest('[hidden]') && e.tabIndex < 0).length`, 0)
+	is(b, `[...document.querySelectorAll('button, input, select, [role=application], [role=img], .scroll')].filter((e) => !(e.ariaLabel || e.labels?.length || e.innerText?.trim() || e.closest('details:not([open])'))).map((e) => e.outerHTML).join()`, "")
+}
+
+func sorts(b *tab) {
+	first := "document.querySelector('#rows tbody tr').innerText"
+	given := eval[string](b, first)
+	values := "JSON.stringify([...document.querySelectorAll('#rows tbody tr')].map((r) => r.cells[4].dataset.value).filter(Boolean).map(Number))"
+	read := func() (out []float64) {
+		if err := json.Unmarshal([]byte(eval[string](b, values)), &out); err != nil {
+			b.t.Fatal(err)
+		}
+		return out
+	}
+	title := "#rows th[data-key=change] button"
+	b.click(title)
+	for i, x := range read() {
+		if i > 0 && x > read()[i-1] {
+			b.t.Fatalf("sorted downwards: %v after %v", x, read()[i-1])
+		}
+	}
+	is(b, "document.querySelector('#rows th[data-key=change]').ariaSort", "descending")
+	if got := b.fragment().Get("rows.sort"); got != "change.descending" {
+		b.t.Errorf("fragment: got sort %q", got)
+	}
+	sorted := eval[string](b, first)
+	b.run(chromedp.Reload())
+	is(b, first, sorted)
+	b.run(chromedp.Focus(chromedp.CSS(title)))
+	b.keys(kb.Enter)
+	if got := read(); got[0] > got[len(got)-1] {
+		b.t.Errorf("sorted upwards by the keyboard: got %v first, %v last", got[0], got[len(got)-1])
+	}
+	b.keys(kb.Enter)
+	is(b, first, given)
+	if got := b.fragment().Get("rows.sort"); got != "" {
+		b.t.Errorf("as it came: fragment still has sort %q", got)
+	}
+}
+
+func filters(b *tab) {
+	visible := "[...document.querySelectorAll('#rows tbody tr')].filter((r) => r.offsetParent).length"
+	all := eval[int](b, visible)
+	b.run(chromedp.SendKeys(chromedp.CSS("#rows-find"), "rust P50"))
+	is(b, visible, 3)
+	is(b, "document.querySelector('#rows-shown').value", fmt.Sprintf("3 of %d rows", all))
+	b.click(`#rows-controls [data-verdict=improved]`)
+	is(b, visible, 0)
+	b.do("document.getElementById('rows-find').value = ''")
+	b.run(chromedp.SendKeys(chromedp.CSS("#rows-find"), "json"))
+	is(b, visible, 1)
+	if got := b.fragment(); got.Get("rows.verdict") != "improved" || got.Get("rows.find") != "json" {
+		b.t.Errorf("fragment: got %v", got)
+	}
+	b.run(chromedp.Reload())
+	is(b, visible, 1)
+	is(b, "document.querySelector('#rows-find').value", "json")
+	b.do("location.hash = '#rows.verdict=regressed'") // a link put into the same tab
+	is(b, visible, 2)
+	b.click("nav a[href='#run-part']")
+	if got := b.fragment().Get("rows.verdict"); got != "regressed" {
+		b.t.Errorf("an anchor dropped the state: %v", b.fragment())
+	}
+}
+
+func flames(b *tab) {
+	const zoomed = "document.getElementById('flame').dataset.zoom"
+	is(b, zoomed, "all")
+	b.run(chromedp.ScrollIntoView(chromedp.CSS("#flame-canvas")))
+	// A click in the second row zooms in.
+	at := eval[[]float64](b, "(() => { const r = document.getElementById('flame-canvas').getBoundingClientRect(); return [r.left + 40, r.top + 30] })()")
+	b.run(chromedp.MouseClickXY(at[0], at[1]))
+	first := eval[string](b, zoomed)
+	if first == "all" {
+		b.t.Error("a click did not zoom in")
+	}
+	if !strings.Contains(first, "acme/shortener") {
+		b.t.Errorf("below all: got %q, want the first frame of own code", first)
+	}
+	b.run(chromedp.SendKeys(chromedp.CSS("#flame-find"), "/Lookup[0-9]+$/"))
+	found := eval[string](b, "document.getElementById('flame-found').value")
+	if !strings.Contains(found, "% of base") || !strings.Contains(found, "% of head") || strings.HasPrefix(found, "0 frames") {
+		b.t.Errorf("search: got %q", found)
+	}
+	b.click("#flame input[value=base] + span")
+	is(b, "document.querySelector('#flame input[value=base]').checked", true)
+	is(b, zoomed, first)
+	want := b.fragment()
+	b.run(chromedp.Reload())
+	if got := b.fragment(); got.Encode() != want.Encode() || got.Get("flame.view") != "base" || got.Get("flame.zoom") == "" {
+		b.t.Errorf("fragment after loading again: got %v, want %v", got, want)
+	}
+	is(b, zoomed, first)
+	is(b, "document.getElementById('flame-found').value", found)
+	is(b, "document.querySelector('#flame input[value=base]').checked", true)
+	b.click("#flame-reset")
+	is(b, zoomed, "all")
+	b.run(chromedp.SetValue(chromedp.CSS("#flame-service"), "rust"))
+	b.do("document.getElementById('flame-service').dispatchEvent(new Event('change'))")
+	if got := b.fragment().Get("flame"); !strings.HasPrefix(got, "rust·") {
+		b.t.Errorf("another service: got %q", got)
+	}
+	boxes := eval[int](b, "Number(document.getElementById('flame').dataset.boxes)")
+	b.click("#flame-runtime")
+	is(b, "document.querySelector('#flame-runtime').checked", true)
+	if got := eval[int](b, "Number(document.getElementById('flame').dataset.boxes)"); got == boxes {
+		b.t.Errorf("runtime frames: got %d boxes as before", got)
+	}
+}
+
+func flamesByKeyboard(b *tab) {
+	const zoomed, chosen = "document.getElementById('flame').dataset.zoom", "document.getElementById('flame').dataset.chosen"
+	b.run(chromedp.Focus(chromedp.CSS("#flame-canvas")))
+	b.keys(kb.ArrowDown, kb.ArrowDown)
+	second := eval[string](b, chosen)
+	is(b, "document.querySelector('#flame-details .flame-name').textContent", second)
+	b.keys(kb.ArrowRight)
+	if got := eval[string](b, chosen); got == second {
+		b.t.Errorf("the right arrow stays at %q", got)
+	}
+	b.keys(kb.ArrowLeft)
+	is(b, chosen, second)
+	b.keys(kb.Enter)
+	is(b, zoomed, second)
+	b.keys(kb.ArrowUp)
+	if got := eval[string](b, chosen); got == second {
+		b.t.Errorf("the up arrow stays at %q", got)
+	}
+	b.keys(kb.Escape)
+	is(b, zoomed, "all")
+	b.keys("/")
+	is(b, "document.activeElement.id", "flame-find")
+}
+
+// trees holds what stacks.js computes.
+func trees(b *tab) {
+	b.do(`window.made = (() => {
+	  const data = { names: ['', 'rt', 'own', 'lib', 'idle'], frames: [[0, -1, 0, 0], [1, -1, 0, 0], [2, -1, 0, 1], [3, -1, 0, 0], [4, -1, 0, 0]] };
+	  //                 all rt  own lib idle lib own
+	  const graph = { part: 1, frame: [0, 1, 2, 3, 4, 3, 2], calls: [3, 1, 1, 0, 0, 1, 0],
+	    base: [100, 60, 60, 20, 10, 30, 20], head: [90, 70, 70, 0, 10, 10, 10], z: [-1, 2, 2, -4, 0, -3, -2] };
+	  const root = duet.stacks.decode(graph, data);
+	  const own = duet.stacks.fromOwn(root);
+	  duet.stacks.measure(own, 'difference');
+	  return own;
+	})()`)
+	is(b, "made.calls.map((c) => [c.name, c.base, c.head, c.width].join()).join(' ')", "own,80,80,100 no own code on the stack,20,10,20")
+	is(b, "made.calls[0].calls.map((c) => [c.name, c.base, c.head, c.width].join()).join()", "lib,20,0,20")
+	is(b, "made.calls[1].calls.map((c) => [c.name, c.base, c.head].join()).join(' ')", "idle,10,10 lib,10,0")
+	is(b, "made.width", 120.0)
+	for name, want := range map[string]string{
+		"github.com/acme/x/store.(*Store[go.shape.string]).Lookup": "store.(*Store[go.shape.string]).Lookup",
+		"encoding/json.Marshal":                                 "json.Marshal",
+		"main.main.func1":                                       "main.main.func1",
+		"server::store::find":                                   "find",
+		"server::store::Store<T>::find":                         "Store<T>::find",
+		"server::api::handle::{{closure}}":                      "handle::{{closure}}",
+		"<alloc::vec::Vec<T> as core::iter::Extend<T>>::extend": "Vec<T>::extend",
+		"memmove":               "memmove",
+		"type:.eq.[2]interface": "type:.eq.[2]interface",
+		"slices.SortFunc[go.shape.[]example.com/x.T,go.shape.struct { A int }]": "slices.SortFunc[go.shape.[]example.com/x.T,go.shape.struct { A int }]",
+	} {
+		text, _ := json.Marshal(name)
+		is(b, "duet.stacks.label("+string(text)+")", want)
+	}
+}
+
+func charts(b *tab) {
+	b.run(chromedp.Focus(chromedp.CSS("#latency-part .drawing")))
+	b.keys(kb.ArrowRight, kb.ArrowRight, kb.ArrowRight)
+	if got := eval[string](b, "document.querySelector('#latency-part .legend').innerText"); !strings.Contains(got, "at p") || !strings.Contains(got, "µs") {
+		b.t.Errorf("the legend says %q, want values where the cursor is", got)
+	}
+	b.click("#latency-linear")
+	if got := b.fragment().Get("latency.linear"); got != "1" {
+		b.t.Errorf("fragment: got latency.linear %q", got)
+	}
+	b.run(chromedp.Reload())
+	is(b, "document.getElementById('latency-linear').checked", true)
+	b.click("#latency-part .legend button")
+	is(b, "document.querySelector('#latency-part .legend button').ariaPressed", "false")
+}
+
+func themes(b *tab) {
+	ground := "getComputedStyle(document.body).backgroundColor"
+	light := eval[string](b, ground)
+	b.run(prefers("dark"))
+	night := eval[string](b, ground)
+	if light == night {
+		b.t.Errorf("a dark system: the ground stays %s", night)
+	}
+	b.click("#theme")
+	is(b, "document.documentElement.dataset.theme", "light")
+	is(b, ground, light)
+	b.click("#theme")
+	is(b, ground, night)
+	b.run(chromedp.Reload())
+	is(b, ground, night)
+	is(b, "document.getElementById('theme').textContent", "Theme: dark")
+	b.click("#theme")
+}
+
+// fits wants no part of the page to be wider than the screen, but for what scrolls in its own box.
+func fits(b *tab, width int) {
+	b.t.Helper()
+	if got := eval[int](b, "document.documentElement.scrollWidth"); got > width {
+		b.t.Errorf("the page is %d wide on a screen of %d: %s", got, width,
+			eval[string](b, fmt.Sprintf("[...document.querySelectorAll('main *, header *')].filter((e) => !e.closest('.scroll, pre') && e.getBoundingClientRect().right > %d).slice(0, 3).map((e) => e.outerHTML.slice(0, 200)).join('\\n')", width)))
+	}
+}
+
+// TestShots takes the pictures that somebody looks at before a change of the page is called done.
+func TestShots(t *testing.T) {
+	if *shots == "" {
+		return // nobody asked for them
+	}
+	parent, html := browser(t), fullPage(t)
+	for _, s := range []struct {
+		name          string
+		width, height int64
+		dark          bool
+	}{{"light", 1280, 900, false}, {"dark", 1280, 900, true}, {"phone", 375, 812, false}, {"phone-dark", 375, 812, true}} {
+		value := map[bool]string{true: "dark", false: "light"}[s.dark]
+		b := open(t, parent, html, "", display(s.width, s.height, 1), prefers(value))
+		b.run(chromedp.Sleep(300 * time.Millisecond))
+		for _, part := range []string{".decision", "#moved", "#why", "#rows-part", "#latency-part", "#memory-part", "#runtime-part", "#flame-part", "#run-part"} {
+			b.shot(s.name, part)
+		}
+		b.click("#flame input[value=head] + span")
+		b.shot(s.name+"-head", "#flame-part")
+		b.run(chromedp.SendKeys(chromedp.CSS("#flame-find"), "Lookup"))
+		b.shot(s.name+"-search", "#flame-part")
+	}
+}
+
+func (b *tab) shot(name, part string) {
+	b.t.Helper()
+	picture, err := chromedp.Run(b.ctx, chromedp.Screenshot(chromedp.CSS(part)))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	file := filepath.Join(*shots, name+"-"+strings.Trim(part, ".#")+".png")
+	if err := os.WriteFile(file, picture, 0o644); err != nil {
+		b.t.Fatal(err)
+	}
+}
