@@ -53,3 +53,15 @@ func (Callgrind) Zero(context.Context, *Service) error      { return sandbox.Err
 func (Callgrind) Dump(context.Context, *Service, int) (io.ReadCloser, error) {
 	return nil, sandbox.ErrUnsupported
 }
+
+// Gperftools is not available here.
+type Gperftools struct{ Profiler }
+
+// FindGperftools refuses.
+func FindGperftools(Want) (*Gperftools, error) { return nil, sandbox.ErrUnsupported }
+
+// Perf is not available here.
+type Perf struct{ Profiler }
+
+// FindPerf refuses.
+func FindPerf() (*Perf, error) { return nil, sandbox.ErrUnsupported }
