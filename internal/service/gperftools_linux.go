@@ -56,6 +56,9 @@ const (
 	// dumpAgain is how long a dump may be without a sign before it is asked for again: the profiler drops a signal that
 	// comes while a thread allocates.
 	dumpAgain = 250 * time.Millisecond
+	// settlesWithin is how long a signal's handler may be at work. Services that keep the signal from some of their threads
+	// look like that for good.
+	settlesWithin = 500 * time.Millisecond
 )
 
 func (g *Gperftools) Tool() string { return "gperftools" }
@@ -118,7 +121,7 @@ func (g *Gperftools) Begin(ctx context.Context, s *Service) (err error) {
 		g.opened = time.Now()
 		return g.explained(s, err)
 	}
-	if err := g.signal(s); err != nil {
+	if err := g.signal(ctx, s); err != nil {
 		return g.explained(s, err)
 	}
 	name := fmt.Sprintf("%s.%d", cpuFile, g.window)
@@ -153,7 +156,7 @@ func (g *Gperftools) endCPU(ctx context.Context, s *Service, took time.Duration)
 		return nil, err
 	}
 	spent -= g.cpu
-	if err := g.signal(s); err != nil {
+	if err := g.signal(ctx, s); err != nil {
 		return nil, err
 	}
 	raw, err := g.written(ctx, s, fmt.Sprintf("%s.%d", cpuFile, g.window))
@@ -216,9 +219,10 @@ func (g *Gperftools) collected(ctx context.Context, kind result.ProfileKind, p *
 	return Collected{Kind: kind, PProf: text, Notes: notes}, nil
 }
 
-// signal tells the library to begin or to end. It looks anew whether the process would survive that.
-func (g *Gperftools) signal(s *Service) error {
-	if err := s.Alive(); err != nil {
+// signal tells the library to begin or to end. It looks anew whether the process would survive that, and waits for the end
+// of the signal before: two of them at work in two threads would leave the library at odds about what it does.
+func (g *Gperftools) signal(ctx context.Context, s *Service) error {
+	if _, err := s.within(ctx, settlesWithin, func() (bool, error) { return handled(s.process.Pid(), profileSignal), nil }); err != nil {
 		return err
 	}
 	if err := g.listening(s.process.Pid()); err != nil {
@@ -238,7 +242,7 @@ func (g *Gperftools) dump(ctx context.Context, s *Service) ([]byte, error) {
 	}
 	name := heapName(g.window)
 	for begun := time.Now(); time.Since(begun) < obeysWithin; {
-		if err := g.signal(s); err != nil {
+		if err := g.signal(ctx, s); err != nil {
 			return nil, err
 		}
 		there, err := s.within(ctx, dumpAgain, func() (bool, error) { return exists(s.spec.Box.Tmp(), name), nil })

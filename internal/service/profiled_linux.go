@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -64,17 +65,30 @@ func mapped(pid int, library string) (bool, error) {
 
 // catches says whether a process has a handler for a signal.
 func catches(pid int, signal syscall.Signal) (bool, error) {
-	text, err := kernelFile(pid, "status")
+	bits, err := signalMask(pid, "status", "SigCgt")
 	if err != nil {
 		return false, fmt.Errorf("looking for its signal handlers: %w", err)
 	}
-	_, mask, found := strings.Cut(text, "\nSigCgt:")
-	mask, _, _ = strings.Cut(mask, "\n")
-	bits, err := strconv.ParseUint(strings.TrimSpace(mask), 16, 64)
-	if !found || err != nil {
-		return false, errors.New("looking for its signal handlers: no SigCgt in its status")
-	}
 	return bits&(1<<(uint(signal)-1)) != 0, nil
+}
+
+// signalMask reads one of the sets of signals in a status file.
+func signalMask(pid int, file, field string) (uint64, error) {
+	text, err := kernelFile(pid, file)
+	if err != nil {
+		return 0, err
+	}
+	_, mask, _ := strings.Cut(text, "\n"+field+":")
+	mask, _, _ = strings.Cut(mask, "\n")
+	return strconv.ParseUint(strings.TrimSpace(mask), 16, 64)
+}
+
+// handled says whether no thread of a process is in its handler of a signal, which keeps further ones away meanwhile.
+func handled(pid int, signal syscall.Signal) bool {
+	return !slices.ContainsFunc(tasks(pid), func(tid int) bool {
+		bits, err := signalMask(pid, "task/"+strconv.Itoa(tid)+"/status", "SigBlk")
+		return err == nil && bits&(1<<(uint(signal)-1)) != 0
+	})
 }
 
 // closed says whether a process no longer has a file open that it wrote in its temporary folder.
