@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/mod/modfile"
 
+	"github.com/duet-bench/duet/internal/goagent"
 	"github.com/duet-bench/duet/internal/plan"
 	"github.com/duet-bench/duet/internal/result"
 )
@@ -394,6 +395,9 @@ func (w *Workshop) standardPackages(ctx context.Context, r *recipe) ([]string, e
 		if ok && name != "unsafe" && !strings.HasPrefix(name, "vendor/") {
 			names = append(names, name)
 		}
+	}
+	if w.o.Profiles {
+		names = append(names, goagent.Imports()...)
 	}
 	return names, nil
 }

@@ -196,7 +196,7 @@ func (w *Workshop) Build(ctx context.Context, service, out string) (Built, error
 		err = w.build(ctx, r, &b)
 	}
 	if err == nil {
-		w.site.made = append(w.site.made, made{r.service, b})
+		w.site.made = append(w.site.made, made{service: r.service, built: b})
 	}
 	if err != nil {
 		b.Record.Error = err.Error()
@@ -232,19 +232,23 @@ func (w *Workshop) build(ctx context.Context, r *recipe, b *Built) error {
 
 // made is a service of the side that is in and what its build came to.
 type made struct {
-	service plan.Service
-	built   Built
+	service  plan.Service
+	built    Built
+	profiled Profiled // zero: not made
 }
 
 // twin is a service that was built by the same recipe already: only how they are started differs.
 func (w *Workshop) twin(r *recipe) (made, bool) {
 	for _, m := range w.site.made {
-		a, b := m.service, r.service
-		if a.Lang == b.Lang && a.Dir == b.Dir && a.Binary == b.Binary && slices.Equal(a.Build, b.Build) && slices.Equal(a.Files, b.Files) {
+		if sameBuild(m.service, r.service) {
 			return m, true
 		}
 	}
 	return made{}, false
+}
+
+func sameBuild(a, b plan.Service) bool {
+	return a.Lang == b.Lang && a.Dir == b.Dir && a.Binary == b.Binary && slices.Equal(a.Build, b.Build) && slices.Equal(a.Files, b.Files)
 }
 
 // share gives a service its twin's figures, and a copy of its binary and files. A second build would make the same
@@ -390,10 +394,7 @@ func (w *Workshop) rebuild(ctx context.Context, r *recipe, record *result.Build)
 		note("changing %s: %v", path.Base(r.main), err)
 		return
 	}
-	if root, from, err := r.binary.find(); err == nil {
-		root.Remove(filepath.FromSlash(from)) // so that it is linked again, as after a change that counts
-		root.Close()
-	}
+	w.removeBinary(r) // so that it is linked again, as after a change that counts
 	w.o.Progress(fmt.Sprintf("building %s again after a change", r.variant))
 	exit, err := w.run(ctx, r, "rebuilding", r.build, r.buildEnv)
 	if err != nil {

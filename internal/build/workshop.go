@@ -26,6 +26,9 @@ type Options struct {
 	// Seed is a folder of earlier downloads (the cache folder of Fetch), whose copy the first side begins with; it may be
 	// missing. Nothing that ran the code under test may ever have written to it.
 	Seed string
+	// Profiles says that BuildForProfiles will be asked for: what its agent needs of Go's standard library is then compiled
+	// with the rest of it, once, instead of for every service.
+	Profiles bool
 }
 
 // Workshop owns the one path at which both sides are built. Its use, in this order:

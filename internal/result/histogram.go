@@ -30,12 +30,15 @@ const maxHistogramPayload = 20_480 * 9
 type Histogram struct{ hdr *hdrhistogram.Histogram }
 
 // Record adds one duration; it allocates on first use only.
-func (h *Histogram) Record(d time.Duration) {
+func (h *Histogram) Record(d time.Duration) { h.RecordN(d, 1) }
+
+// RecordN adds one duration n times.
+func (h *Histogram) RecordN(d time.Duration, n int64) {
 	if h.hdr == nil {
 		h.hdr = newHDR()
 	}
 	v := int64(d / histogramUnit)
-	_ = h.hdr.RecordValue(min(max(v, 0), histogramTop)) // clamped: cannot be out of range
+	_ = h.hdr.RecordValues(min(max(v, 0), histogramTop), n) // clamped: cannot be out of range
 }
 
 // Add adds another histogram's counts.

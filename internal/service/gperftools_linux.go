@@ -192,7 +192,7 @@ func (g *Gperftools) endHeap(ctx context.Context, s *Service, took time.Duration
 		return nil, fmt.Errorf("reading its heap profile: %w", err)
 	}
 	if len(after.Sample) == 0 {
-		return nil, fmt.Errorf("%w: the service allocates by other means than malloc", errNoSamples)
+		return nil, fmt.Errorf("%w: the service allocates by other means than malloc", errNothingSampled)
 	}
 	allocs, inUse := heapWindow(g.before, after)
 	var all []Collected

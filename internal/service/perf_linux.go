@@ -113,7 +113,7 @@ func (p *Perf) End(ctx context.Context, s *Service) ([]Collected, error) {
 	spent -= p.cpu
 	parsed, lost, err := parsePerf(raw)
 	if err == nil && len(parsed.Sample) == 0 {
-		err = fmt.Errorf("%w: the window had %s of CPU time", errNoSamples, spent.Round(time.Millisecond))
+		err = fmt.Errorf("%w: the window had %s of CPU time", errNothingSampled, spent.Round(time.Millisecond))
 	}
 	if err != nil {
 		return nil, p.explained(s, err)

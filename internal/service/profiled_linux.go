@@ -117,9 +117,9 @@ func emptyCPU(p *profile.Profile, spent time.Duration) error {
 		return nil
 	}
 	if spent < enough {
-		return fmt.Errorf("%w: the window had %s of CPU time only", errNoSamples, spent.Round(time.Millisecond))
+		return fmt.Errorf("%w: the window had %s of CPU time only", errNothingSampled, spent.Round(time.Millisecond))
 	}
-	return fmt.Errorf("%w after %s of CPU time: the service handles SIGPROF itself, which the profiler needs; perf can profile it", errNoSamples, spent.Round(time.Millisecond))
+	return fmt.Errorf("%w after %s of CPU time: the service handles SIGPROF itself, which the profiler needs; perf can profile it", errNothingSampled, spent.Round(time.Millisecond))
 }
 
 // cpuMissed notes a CPU profile that saw much less or more than the CPU's own clock.

@@ -120,8 +120,8 @@ func (y *symboliser) notes() []string {
 	return nil
 }
 
-// errNoSamples is a profile in which nothing was seen.
-var errNoSamples = errors.New("its profile is empty")
+// errNothingSampled is a profile in which nothing was seen.
+var errNothingSampled = errors.New("its profile is empty")
 
 // checkRaw bounds a profile that foreign code wrote.
 func checkRaw(p *profile.Profile) error {
