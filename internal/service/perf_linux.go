@@ -32,6 +32,7 @@ type Perf struct {
 type recording struct {
 	dir    string // Duet's own
 	cmd    *exec.Cmd
+	pipes  [2]*os.File // by which it is told to begin and says that it did; perf gives up when they are closed
 	stderr bytes.Buffer
 	ended  chan error
 }
@@ -148,9 +149,20 @@ func (p *Perf) record(pid int) (*recording, error) {
 	r.cmd = p.command(dir, "--delay=-1", "--control", "fd:3,4", "-p", strconv.Itoa(pid))
 	r.cmd.Stderr = &r.stderr
 	if err := r.start(); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+		r.remove()
+		return nil, err
 	}
 	return r, nil
+}
+
+// remove forgets what perf wrote and closes the pipes to it.
+func (r *recording) remove() {
+	for _, pipe := range r.pipes {
+		if pipe != nil {
+			pipe.Close()
+		}
+	}
+	os.RemoveAll(r.dir)
 }
 
 // start starts perf and has it begin.
@@ -159,13 +171,13 @@ func (r *recording) start() error {
 	if err != nil {
 		return err
 	}
-	defer order.Close()
+	r.pipes[0] = order
 	answer, answers, err := os.Pipe()
 	if err != nil {
 		orders.Close()
 		return err
 	}
-	defer answer.Close()
+	r.pipes[1] = answer
 	r.cmd.ExtraFiles = []*os.File{orders, answers}
 	err = r.cmd.Start()
 	orders.Close()
@@ -205,7 +217,7 @@ func (r *recording) says(err error) string {
 
 // finish ends perf and hands over what it wrote.
 func (r *recording) finish() ([]byte, error) {
-	defer os.RemoveAll(r.dir)
+	defer r.remove()
 	r.cmd.Process.Signal(os.Interrupt) // an error is that it has ended: the file tells the rest
 	late := time.NewTimer(perfWithin)
 	defer late.Stop()
