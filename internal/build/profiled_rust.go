@@ -74,17 +74,39 @@ func namesMissing(binary string) (lacks string, text symbols.Text) {
 	return "", text
 }
 
-// codeDiffers says how the machine code of the profiled binary differs from the measured one's, if it does.
+// codeDiffers says how the machine code of the profiled binary differs from the measured one's, if it does. Debug
+// information changes the names of symbols, by which functions are ordered, and so where everything lies: that alone is
+// usual. That functions themselves differ is not.
 func codeDiffers(measured, profiled symbols.Text) string {
 	switch {
 	case measured.SHA256 == "" || profiled.SHA256 == "":
 		return "its machine code could not be compared with the measured binary's"
-	case measured == profiled:
+	case measured.SHA256 == profiled.SHA256:
 		return ""
-	case measured.Bytes == profiled.Bytes:
-		return fmt.Sprintf("its machine code differs from the measured binary's, in as many bytes (%d)", measured.Bytes)
 	}
-	return fmt.Sprintf("its machine code differs from the measured binary's: %d bytes, measured %d", profiled.Bytes, measured.Bytes)
+	if differ := others(profiled.Sizes, measured.Sizes); differ > 0 {
+		return fmt.Sprintf("its machine code differs from the measured binary's: %d of %d functions have other sizes, %d bytes, measured %d",
+			differ, len(profiled.Sizes), profiled.Bytes, measured.Bytes)
+	}
+	if profiled.Bytes != measured.Bytes {
+		return fmt.Sprintf("its machine code differs from the measured binary's: %d bytes, measured %d", profiled.Bytes, measured.Bytes)
+	}
+	return "its functions have the measured binary's sizes, and other addresses"
+}
+
+// others counts what is in one ascending list and not in another.
+func others(list, in []uint32) (n int) {
+	for _, v := range list {
+		for len(in) > 0 && in[0] < v {
+			in = in[1:]
+		}
+		if len(in) > 0 && in[0] == v {
+			in = in[1:]
+		} else {
+			n++
+		}
+	}
+	return n
 }
 
 // buildWithNames builds a service once more, with debug information. Only where cargo is called by Duet can its output go

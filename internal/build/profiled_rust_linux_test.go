@@ -109,14 +109,22 @@ func TestProfileRust(t *testing.T) {
 }
 
 func TestCodeDiffers(t *testing.T) {
-	one, other, longer := symbols.Text{Bytes: 10, SHA256: "a"}, symbols.Text{Bytes: 10, SHA256: "b"}, symbols.Text{Bytes: 12, SHA256: "c"}
+	text := func(sha string, sizes ...uint32) symbols.Text {
+		sum := uint32(0)
+		for _, size := range sizes {
+			sum += size
+		}
+		return symbols.Text{Bytes: int64(sum), SHA256: sha, Sizes: sizes}
+	}
 	for _, c := range []struct {
 		measured, profiled symbols.Text
 		want               string
 	}{
-		{one, one, ""},
-		{one, other, "in as many bytes (10)"},
-		{one, longer, "12 bytes, measured 10"},
+		{text("a", 4, 6), text("a", 4, 6), ""},
+		{text("a", 4, 6), text("b", 4, 6), "other addresses"},
+		{text("a", 4, 6, 8), text("b", 4, 5, 8), "1 of 3 functions have other sizes, 17 bytes, measured 18"},
+		{text("a", 4, 6, 6), text("b", 4, 6), "10 bytes, measured 16"},
+		{text("a", 6), text("b", 4, 6, 6), "2 of 3 functions"},
 		{symbols.Text{}, symbols.Text{}, "could not be compared"},
 	} {
 		if got := codeDiffers(c.measured, c.profiled); !strings.Contains(got, c.want) || c.want == "" && got != "" {

@@ -8,11 +8,13 @@ package symbols
 import (
 	"crypto/sha256"
 	"debug/elf"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -135,6 +137,9 @@ func (f *File) Has(names ...string) bool {
 type Text struct {
 	Bytes  int64
 	SHA256 string
+	// Sizes are the bytes of its functions, ascending, as the tables for unwinding stacks have them: stripped programs keep
+	// those.
+	Sizes []uint32
 }
 
 // Text reads the machine code.
@@ -149,7 +154,32 @@ func (f *File) Text() (t Text, err error) {
 		return Text{}, fmt.Errorf("reading .text: %w", err)
 	}
 	t.SHA256 = hex.EncodeToString(h.Sum(nil))
+	if frames := f.elf.Section(".eh_frame"); frames != nil && frames.Type != elf.SHT_NOBITS {
+		raw, err := frames.Data()
+		if err != nil {
+			return Text{}, fmt.Errorf("reading .eh_frame: %w", err)
+		}
+		t.Sizes = functionSizes(raw, f.elf.ByteOrder)
+	}
 	return t, nil
+}
+
+// functionSizes reads .eh_frame (Linux Standard Base, 10.6): entries of a length, a pointer to what they share (0: they are
+// that), an address and a size, both of 4 bytes as compilers write them for programs below 2 GiB.
+func functionSizes(raw []byte, order binary.ByteOrder) (sizes []uint32) {
+	const shortest = 12 // bytes of an entry after its length
+	for len(raw) >= 4 {
+		length := uint64(order.Uint32(raw))
+		if raw = raw[4:]; length == 0 || length > uint64(len(raw)) {
+			break
+		}
+		if entry := raw[:length]; length >= shortest && order.Uint32(entry) != 0 {
+			sizes = append(sizes, order.Uint32(entry[8:]))
+		}
+		raw = raw[length:]
+	}
+	slices.Sort(sizes)
+	return sizes
 }
 
 // Address is where a byte of the file is according to the file itself: what symbols and lines go by. ok is false where
