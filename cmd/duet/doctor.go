@@ -99,8 +99,8 @@ func examine(toolchains map[string]string) []finding {
 		database(),
 		hardwareCounters(),
 		valgrind(),
-		library("gperftools", []string{"libprofiler.so.0", "libtcmalloc.so.4"}, "apt-get install google-perftools libgoogle-perftools4"),
-		tool("perf", false, "apt-get install linux-perf (Debian) or linux-tools-generic (Ubuntu)", "--version"),
+		gperftools(),
+		perf(),
 	)
 	if runtime.GOOS != "linux" {
 		return all[:6]
@@ -189,22 +189,26 @@ func toolchain(found map[string]string, name, cure string) finding {
 	return finding{subject: name, ok: ok, found: version, cure: cure}
 }
 
-// library looks for shared libraries where the distributions put them.
-func library(subject string, names []string, cure string) finding {
-	f := finding{subject: subject, cure: cure, ok: true}
-	for _, name := range names {
-		at := ""
-		for _, dir := range []string{"/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib"} {
-			if _, err := os.Stat(dir + "/" + name); err == nil {
-				at = dir + "/" + name
-				break
-			}
+// gperftools profiles programs that know nothing of profilers, such as those in Rust.
+func gperftools() finding {
+	const use = "CPU and allocations of Rust services by stack"
+	f := finding{subject: "gperftools", ok: true, found: use}
+	for _, want := range []service.Want{service.WantCPU, service.WantAllocations} {
+		if _, err := service.FindGperftools(want); err != nil {
+			return finding{subject: f.subject, cure: use + "; " + err.Error()}
 		}
-		if at == "" {
-			return finding{subject: subject, cure: cure}
-		}
-		f.found = strings.TrimSpace(f.found + " " + at)
 	}
+	return f
+}
+
+// perf does the same for programs that load no libraries. Whether the kernel lets it can only be tried.
+func perf() finding {
+	const use = "CPU of static binaries by stack"
+	f := tool("perf", false, "", "--version")
+	if _, err := service.FindPerf(); err != nil {
+		return finding{subject: "perf", cure: use + "; " + err.Error()}
+	}
+	f.found += ", tried: " + use
 	return f
 }
 

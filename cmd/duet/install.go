@@ -15,6 +15,7 @@ import (
 var profilers = []struct{ subject, name string }{
 	{"valgrind", "valgrind"},
 	{"gperftools", "google-perftools"},
+	{"gperftools", "libgoogle-perftools4"},
 }
 
 // install fetches the profilers that are missing, where this is a Debian or an Ubuntu and we may. What cannot be had is

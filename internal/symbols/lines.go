@@ -82,11 +82,11 @@ func (f *File) HasLines() bool {
 		_, has := u.entry.Val(dwarf.AttrStmtList).(int64)
 		folder, _ := u.entry.Val(dwarf.AttrCompDir).(string)
 		language, _ := u.entry.Val(dwarf.AttrLanguage).(int64)
-		return has && language == rust && !strings.HasPrefix(folder, "/rustc/")
+		return has && language == rust && !strings.HasPrefix(folder, "/rustc/") && !strings.HasPrefix(folder, "/rust/deps/")
 	})
 }
 
-const rust = 0x1c // DW_LANG_Rust
+const rust = 0x1c // DW_LANG_Rust; the toolchain's own library says it was compiled in /rustc/HASH, its dependencies in /rust/deps
 
 // debug reads which units there are, once.
 func (f *File) debug() (l *lines, err error) {
