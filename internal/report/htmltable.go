@@ -40,18 +40,17 @@ type htmlCell struct {
 	Number bool
 }
 
-// forest is a row's interval drawn against its margin: a margin is 20 wide, 1.0 is at 60 of 120.
+// forest is a row's interval drawn against its margin, 110 wide: what lies further out is drawn closer together.
 type forest struct {
-	Low, High, At       string
-	Tone                string
-	CutLow, CutHigh     bool // it goes on beyond the drawing
-	MarginLow, MarginUp string
+	Low, High, At string
+	Margin, Width string // where the margin's band begins, and its width
+	Tone          string
 }
 
 const (
-	forestMiddle = 60.0
-	forestMargin = 20.0
-	forestReach  = 56.0
+	forestMiddle = 55.0
+	forestScale  = 12.0 // of the inverse hyperbolic sine of an effect in margins: one margin is 10.6 away, ten are 36
+	forestReach  = 51.0
 )
 
 // newForest is nil where a row has no interval or no margin.
@@ -59,20 +58,20 @@ func newForest(row Row) *forest {
 	if row.CI == nil || row.Margin <= 0 || row.CI[0] <= 0 || row.CI[1] <= 0 {
 		return nil
 	}
-	place := func(ratio float64) (x float64, cut bool) {
-		x = math.Log(ratio) / math.Log1p(row.Margin) * forestMargin
-		return forestMiddle + math.Max(-forestReach, math.Min(forestReach, x)), math.Abs(x) > forestReach
+	place := func(ratio float64) float64 {
+		x := forestScale * math.Asinh(math.Log(ratio)/math.Log1p(row.Margin))
+		return forestMiddle + math.Max(-forestReach, math.Min(forestReach, x))
 	}
 	write := func(x float64) string { return strconv.FormatFloat(x, 'f', 1, 64) }
-	low, cutLow := place(row.CI[0])
-	high, cutHigh := place(row.CI[1])
+	low, high := place(row.CI[0]), place(row.CI[1])
 	at := (low + high) / 2
 	if row.Ratio != nil && *row.Ratio > 0 {
-		at, _ = place(*row.Ratio)
+		at = place(*row.Ratio)
 	}
+	margin := place(1 + row.Margin)
 	return &forest{
-		Low: write(low), High: write(math.Max(high, low+1)), At: write(at), CutLow: cutLow, CutHigh: cutHigh, Tone: verdictTone(row.Verdict),
-		MarginLow: write(forestMiddle - forestMargin), MarginUp: write(forestMiddle + forestMargin),
+		Low: write(low), High: write(math.Max(high, low+1)), At: write(at), Tone: verdictTone(row.Verdict),
+		Margin: write(2*forestMiddle - margin), Width: write(2 * (margin - forestMiddle)),
 	}
 }
 

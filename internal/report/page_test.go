@@ -384,12 +384,12 @@ func TestAssetsAreTheirs(t *testing.T) {
 func TestForest(t *testing.T) {
 	row := newRow(row("go", "list", "p50", 1, 1.02, 0.01, compare.Regressed))
 	got := newForest(row)
-	if got == nil || got.At != "80.0" || got.Tone != "bad" || got.CutHigh || got.CutLow {
+	if got == nil || got.At != "65.6" || got.Margin != "44.4" || got.Width != "21.2" || got.Tone != "bad" {
 		t.Errorf("an effect of the margin: got %+v, want its middle at the margin's end", got)
 	}
-	row.CI[1] = 9
-	if got = newForest(row); !got.CutHigh || got.High != "116.0" {
-		t.Errorf("an interval beyond the drawing: got %+v", got)
+	row.CI[1] = 99
+	if got = newForest(row); got.High != "106.0" {
+		t.Errorf("an interval beyond the drawing: got %+v, want its end inside", got)
 	}
 	row.CI = nil
 	if got = newForest(row); got != nil {

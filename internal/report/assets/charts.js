@@ -10,6 +10,7 @@ duet.charts = (() => {
   let linear = false;
 
   const place = (percentile) => -Math.log10(1 - percentile / 100);
+  const round = (quantity) => quantity.replace(/(\.\d*?)0+ /, '$1 ').replace('. ', ' '); // 5.00 ms: 5 ms
   const fade = (colour, alpha) => colour.replace(/^rgb\((.*)\)$/, `rgba($1, ${alpha})`);
 
   // columns brings a chart's lines to one x, as uPlot wants them: [x, y of the first line, y of the second …].
@@ -81,9 +82,9 @@ duet.charts = (() => {
   function options(chart, width, colours, logarithmic, legend) {
     const ink = duet.theme.colour('--muted');
     const grid = { stroke: fade(duet.theme.colour('--edge'), 0.6), width: 1 };
-    const axis = { stroke: ink, grid, ticks: grid, font: '12px system-ui, sans-serif' };
+    const axis = { stroke: ink, grid, ticks: { ...grid, size: 5 }, size: 34, font: '12px system-ui, sans-serif' };
     const percentiles = chart.kind === 'percentiles';
-    const y = { ...axis, size: 66, values: (_, splits) => splits.map((v) => (v === null ? '' : duet.quantity(v, chart.unit))) };
+    const y = { ...axis, size: 60, values: (_, splits) => splits.map((v) => (v === null ? '' : round(duet.quantity(v, chart.unit)))) };
     if (logarithmic) Object.assign(y, { splits: ticks, filter: (_, splits) => splits });
     return {
       width,
