@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"net/url"
 	"os"
 	"os/exec"
@@ -16,12 +17,16 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"github.com/duet-bench/duet/internal/profdiff"
+	"github.com/duet-bench/duet/internal/result"
 )
 
 var shots = flag.String("shots", "", "folder for screenshots of report.html, to be looked at")
@@ -211,6 +216,7 @@ func TestBrowser(t *testing.T) {
 	t.Run("flames", func(t *testing.T) { flames(open(t, parent, html, "")) })
 	t.Run("flames by keyboard", func(t *testing.T) { flamesByKeyboard(open(t, parent, html, "")) })
 	t.Run("trees", func(t *testing.T) { trees(open(t, parent, html, "")) })
+	t.Run("large", func(t *testing.T) { large(t, parent) })
 	t.Run("charts", func(t *testing.T) { charts(open(t, parent, html, "")) })
 	t.Run("themes", func(t *testing.T) { themes(open(t, parent, html, "")) })
 	t.Run("phone", func(t *testing.T) {
@@ -226,11 +232,15 @@ func TestBrowser(t *testing.T) {
 	t.Run("states", func(t *testing.T) {
 		for _, f := range fixtures() {
 			r := New(f.run, f.c, f.o)
-			page, err := HTML(r, NewPage(f.run, nil))
+			head := newGraph(rand.New(rand.NewPCG(3, 4)), "go", "list", result.ProfileAllocs, "objects", 20, 1e5, 200)
+			head.Root, head.HasBase, head.Samples[0] = alone(head.Root), false, 0
+			page, err := HTML(r, NewPage(f.run, []profdiff.Graph{head}))
 			if err != nil {
 				t.Fatal(err)
 			}
 			b := open(t, parent, page, "", display(375, 812, 1))
+			is(b, "document.querySelector('#flame input:checked').value", "head")
+			is(b, "document.querySelectorAll('#flame input:disabled').length", 2)
 			is(b, "document.querySelector('h1').innerText.trim().replace(/\\s+/g, ' ')", strings.Join(strings.Fields(r.Headline.String()), " "))
 			fits(b, 375)
 		}
@@ -412,6 +422,37 @@ func trees(b *tab) {
 	}
 }
 
+// alone is a frame that was profiled at head alone.
+func alone(f profdiff.Frame) profdiff.Frame {
+	f.Base, f.Z = 0, 0
+	for i := range f.Calls {
+		f.Calls[i] = alone(f.Calls[i])
+	}
+	return f
+}
+
+// large is a graph of more than 20,000 frames, of which nothing was left out.
+func large(t *testing.T, parent context.Context) {
+	r := New(newRun(), newComparisons(), Options{})
+	g := newGraph(rand.New(rand.NewPCG(1, 2)), "rust", "list", result.ProfileCPU, "s", 1e-4, 1e6, 30_000)
+	frames, depth := countFrames(g.Root)
+	html, err := HTML(r, Page{Graphs: []profdiff.Graph{g}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := open(t, parent, html, "")
+	b.run(chromedp.Focus(chromedp.CSS("#flame-canvas")))
+	took := eval[float64](b, "(() => { const begin = performance.now(); const c = document.getElementById('flame-canvas'); for (let i = 0; i < 10; i++) c.dispatchEvent(new KeyboardEvent('keydown', { key: i % 2 ? 'ArrowUp' : 'ArrowDown' })); c.getContext('2d').getImageData(0, 0, 1, 1); return (performance.now() - begin) / 10 })()")
+	t.Logf("%d frames, %d deep, %d bytes: %d boxes drawn in %.1f ms", frames, depth, len(html), eval[int](b, "Number(document.getElementById('flame').dataset.boxes)"), took)
+	if frames < 20_000 {
+		t.Errorf("the graph has only %d frames", frames)
+	}
+	b.keys(kb.ArrowDown, kb.Enter)
+	if got := eval[string](b, "document.getElementById('flame').dataset.zoom"); got == "all" {
+		t.Error("Enter did not zoom in")
+	}
+}
+
 func charts(b *tab) {
 	b.run(chromedp.Focus(chromedp.CSS("#latency-part .drawing")))
 	b.keys(kb.ArrowRight, kb.ArrowRight, kb.ArrowRight)
@@ -473,6 +514,11 @@ func TestShots(t *testing.T) {
 		for _, part := range []string{".decision", "#moved", "#why", "#rows-part", "#latency-part", "#memory-part", "#runtime-part", "#flame-part", "#run-part"} {
 			b.shot(s.name, part)
 		}
+		b.run(chromedp.ScrollIntoView(chromedp.CSS("#flame-canvas")))
+		at := eval[[]float64](b, "(() => { const r = document.getElementById('flame-canvas').getBoundingClientRect(); return [r.left + 0.15 * r.width, r.top + 110] })()")
+		b.run(chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, at[0], at[1]))
+		b.do("document.querySelector('#flame details').open = true")
+		b.shot(s.name+"-hover", "#flame-part")
 		b.click("#flame input[value=head] + span")
 		b.shot(s.name+"-head", "#flame-part")
 		b.run(chromedp.SendKeys(chromedp.CSS("#flame-find"), "Lookup"))

@@ -40,7 +40,7 @@ type htmlCell struct {
 	Number bool
 }
 
-// forest is a row's interval drawn against its margin, 110 wide: what lies further out is drawn closer together.
+// forest is a row's interval drawn against its margin, 150 wide: what lies further out is drawn closer together.
 type forest struct {
 	Low, High, At string
 	Margin, Width string // where the margin's band begins, and its width
@@ -48,9 +48,9 @@ type forest struct {
 }
 
 const (
-	forestMiddle = 55.0
-	forestScale  = 12.0 // of the inverse hyperbolic sine of an effect in margins: one margin is 10.6 away, ten are 36
-	forestReach  = 51.0
+	forestMiddle = 75.0
+	forestScale  = 20.0 // of the inverse hyperbolic sine of an effect in margins: one margin is 17.6 away, ten are 60
+	forestReach  = 72.0
 )
 
 // newForest is nil where a row has no interval or no margin.

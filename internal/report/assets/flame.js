@@ -11,6 +11,7 @@ duet.flame = (() => {
   const NARROWEST = 0.4; // pixels; thinner boxes are not drawn
   const UNSURE = 2; // standard errors up to which a change has no colour
   const SURE = 6; // standard errors from which it has all of it
+  const LISTED = 12; // functions below the graph
   const LARGE = 0.02; // of all: the change that has all of the colour where nothing was sampled
 
   const home = document.getElementById('flame');
@@ -248,6 +249,29 @@ duet.flame = (() => {
     parts.found.value = `${sum.frames} ${sum.frames === 1 ? 'frame' : 'frames'}: ${of.join(', ')}`;
   }
 
+  // list writes the functions that cost most themselves, or of the difference, that changed most and surely.
+  function list() {
+    const { samples } = data.graphs[shown.graph];
+    const difference = shown.view === 'difference';
+    const weight = (sum) => (difference ? Math.abs(sum.head - sum.base) : sum[shown.view]);
+    const top = duet.stacks.functions(tree.root, samples)
+      .filter((sum) => weight(sum) > 0 && (!difference || !tree.sampled || Math.abs(sum.z) >= UNSURE))
+      .sort((a, b) => weight(b) - weight(a)).slice(0, LISTED);
+    const costs = (sum) => (difference ? [sum.base, sum.head] : [sum[shown.view]]).map((v) => duet.quantity(v, unit()));
+    const change = (sum) => (difference ? [`${sum.head > sum.base ? '+' : ''}${duet.quantity(sum.head - sum.base, unit())}`] : []);
+    const row = (sum) => {
+      const name = duet.element('button', { type: 'button', className: 'link', title: sum.name }, duet.stacks.label(sum.name));
+      name.addEventListener('click', () => look(sum.name));
+      return duet.element('tr', {}, duet.element('td', {}, name, duet.element('span', { className: 'flame-place part' }, sum.file ? ` ${sum.file}${sum.line ? `:${sum.line}` : ''}` : '')),
+        ...[...costs(sum), ...change(sum)].map((cell) => duet.element('td', { className: 'number' }, cell)));
+    };
+    const titles = ['function', ...(difference ? ['base', 'head', 'change'] : [shown.view])];
+    parts.summary.textContent = difference ? 'Functions that changed most by themselves' : 'Functions that cost most by themselves';
+    parts.list.replaceChildren(top.length ? duet.element('table', {},
+      duet.element('thead', {}, duet.element('tr', {}, ...titles.map((title, i) => duet.element('th', { scope: 'col', className: i ? 'number' : '' }, title)))),
+      duet.element('tbody', {}, ...top.map(row))) : 'None by more than sampling varies.');
+  }
+
   // ---- what a reader does ----
 
   function share() {
@@ -260,6 +284,14 @@ duet.flame = (() => {
 
   function zoom(node) {
     zoomed = chosen = node;
+    draw();
+    share();
+  }
+
+  // look searches for a text.
+  function look(text) {
+    shown.find = parts.find.value = text;
+    seek();
     draw();
     share();
   }
@@ -354,11 +386,13 @@ duet.flame = (() => {
       tip: duet.element('div', { className: 'flame-tip', hidden: true, role: 'tooltip' }),
       details: duet.element('div', { className: 'flame-details', id: 'flame-details', 'aria-live': 'polite' }),
     };
+    made.summary = duet.element('summary');
+    made.list = duet.element('div', { className: 'scroll', tabIndex: 0, role: 'region', 'aria-label': 'Functions' });
     made.stage = duet.element('div', { className: 'flame-stage' }, made.canvas, made.tip);
     home.append(
       duet.element('div', { className: 'controls' }, ...selects, duet.element('div', { className: 'segments', role: 'radiogroup', 'aria-label': 'side' }, ...radios)),
       duet.element('div', { className: 'controls' }, duet.element('label', {}, 'Search ', find), made.found, duet.element('label', {}, runtime, 'runtime frames above own code'), made.reset),
-      made.ramp, made.details, made.stage);
+      made.ramp, made.details, made.stage, duet.element('details', {}, made.summary, made.list));
     return made;
   }
 
@@ -392,6 +426,7 @@ duet.flame = (() => {
     });
     parts.find.value = shown.find;
     parts.runtime.checked = shown.runtime;
+    list();
   }
 
   function listen() {
@@ -404,12 +439,7 @@ duet.flame = (() => {
     parts.canvas.addEventListener('keydown', key);
     parts.runtime.addEventListener('change', () => change({ runtime: parts.runtime.checked }));
     parts.reset.addEventListener('click', () => zoom(tree.root));
-    parts.find.addEventListener('input', () => {
-      shown.find = parts.find.value;
-      seek();
-      draw();
-      share();
-    });
+    parts.find.addEventListener('input', () => look(parts.find.value));
     new ResizeObserver(() => {
       if (Math.abs(parts.canvas.clientWidth * Math.min(3, window.devicePixelRatio || 1) - parts.canvas.width) > 2) draw();
     }).observe(parts.stage);

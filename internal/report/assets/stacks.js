@@ -80,6 +80,24 @@ duet.stacks = (() => {
     return node.width;
   }
 
+  // functions are the frames of a tree by what they cost themselves, each function once; z as sampling would have it.
+  function functions(root, samples) {
+    const all = new Map();
+    const walk = (node) => {
+      const sum = all.get(node.frame) ?? { name: node.name, file: node.file, line: node.line, base: 0, head: 0 };
+      sum.base += node.selfBase;
+      sum.head += node.selfHead;
+      if (node.frame >= 0 && node.parent) all.set(node.frame, sum);
+      node.calls.forEach(walk);
+    };
+    walk(root);
+    const one = [root.base / samples[0] || 0, root.head / samples[1] || 0]; // what a sample stands for
+    return [...all.values()].map((sum) => {
+      const error = Math.sqrt(sum.base * one[0] + sum.head * one[1]);
+      return { ...sum, z: error > 0 ? (sum.head - sum.base) / error : 0 };
+    });
+  }
+
   // segments are a path's parts between ::, those inside brackets left alone.
   function segments(path) {
     const parts = [];
@@ -110,5 +128,5 @@ duet.stacks = (() => {
     return `${before}::${last}`;
   }
 
-  return { decode, fromOwn, measure, label };
+  return { decode, fromOwn, measure, functions, label };
 })();
