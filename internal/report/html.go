@@ -169,7 +169,7 @@ func (r Report) document(x Page) document {
 
 // pageData gathers what scripts draw, and gives each chart its place in the document.
 func (r Report) pageData(x Page, d *document) pageData {
-	data := pageData{Charts: []chartData{}, Names: []string{}, Frames: [][4]int{}, Graphs: []graphData{}, Pruned: x.Pruned}
+	data := pageData{Charts: []chartData{}, Names: []string{}, Frames: [][4]int{}, Graphs: []graphData{}}
 	place := func(title Text, c chartData, t htmlTable) htmlChart {
 		data.Charts = append(data.Charts, c)
 		return htmlChart{Title: title, Index: len(data.Charts) - 1, Table: t}

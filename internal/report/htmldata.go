@@ -25,7 +25,6 @@ type pageData struct {
 	Names  []string    `json:"names"`  // of functions and files, each once
 	Frames [][4]int    `json:"frames"` // function, file (-1: none), line, own (0 or 1), each once
 	Graphs []graphData `json:"graphs"`
-	Pruned float64     `json:"pruned"`
 }
 
 // chartData is one chart. Its x are percentiles of all lines, or each line's own moments.
@@ -85,7 +84,7 @@ func dataScript(d pageData) (template.HTML, error) {
 	return template.HTML(`<script type="application/json" id="data">` + string(text) + "</script>"), nil
 }
 
-// chartsOf are the charts of a page, and where each kind begins.
+// latencyChart is one workload's curves.
 func (r Report) latencyChart(curves []Curve) chartData {
 	c := chartData{Kind: "percentiles", Unit: "s", Measures: []string{"latency"}}
 	for _, curve := range curves {
@@ -106,6 +105,7 @@ func (r Report) latencyChart(curves []Curve) chartData {
 	return c
 }
 
+// memoryChart is one workload's memory over time.
 func (r Report) memoryChart(of []Memory) chartData {
 	c := chartData{Kind: "time", Unit: "B", Measures: []string{"RSS", "PSS", "Pss_Anon"}}
 	for _, m := range of {
@@ -122,6 +122,7 @@ func (r Report) memoryChart(of []Memory) chartData {
 	return c
 }
 
+// runtimeChart is one workload's pauses, as Go's own counters have them.
 func (r Report) runtimeChart(of []result.GoRuntime) chartData {
 	c := chartData{Kind: "percentiles", Unit: "s", Measures: []string{"GC pauses", "scheduling latency"}}
 	for _, p := range percentiles() {

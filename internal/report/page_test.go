@@ -123,7 +123,7 @@ func TestNewPagePrunes(t *testing.T) {
 	for i := range 1000 {
 		wide.Calls = append(wide.Calls, profdiff.Frame{Name: fmt.Sprint(i), Base: 0.001})
 	}
-	many := NewPage(result.Run{}, make2(wide, 2*maxFrames/1000))
+	many := NewPage(result.Run{}, copies(wide, 2*maxFrames/1000))
 	frames := 0
 	for _, g := range many.Graphs {
 		n, _ := countFrames(g.Root)
@@ -134,8 +134,8 @@ func TestNewPagePrunes(t *testing.T) {
 	}
 }
 
-// make2 is so many graphs of one tree.
-func make2(root profdiff.Frame, n int) []profdiff.Graph {
+// copies are so many graphs of one tree.
+func copies(root profdiff.Frame, n int) []profdiff.Graph {
 	out := make([]profdiff.Graph, n)
 	for i := range out {
 		out[i].Root = root
@@ -299,10 +299,10 @@ func tags(page string) []string {
 
 // skeleton is a page's tags by name with the names of their attributes, without those that say name or prose and line breaks.
 func skeleton(page string) []string {
-	quoted := regexp.MustCompile(`"[^"]*"`)
+	quoted, inline := regexp.MustCompile(`"[^"]*"`), regexp.MustCompile(`^</?(code|span|b|br)\b`)
 	var out []string
 	for _, tag := range tags(page) {
-		if tag = quoted.ReplaceAllString(tag, `""`); !regexp.MustCompile(`^</?(code|span|b|br)\b`).MatchString(tag) {
+		if tag = quoted.ReplaceAllString(tag, `""`); !inline.MatchString(tag) {
 			out = append(out, tag)
 		}
 	}

@@ -386,13 +386,14 @@ duet.flame = (() => {
       tip: duet.element('div', { className: 'flame-tip', hidden: true, role: 'tooltip' }),
       details: duet.element('div', { className: 'flame-details', id: 'flame-details', 'aria-live': 'polite' }),
     };
+    made.source = duet.element('p', { className: 'note' });
     made.summary = duet.element('summary');
     made.list = duet.element('div', { className: 'scroll', tabIndex: 0, role: 'region', 'aria-label': 'Functions' });
     made.stage = duet.element('div', { className: 'flame-stage' }, made.canvas, made.tip);
     home.append(
       duet.element('div', { className: 'controls' }, ...selects, duet.element('div', { className: 'segments', role: 'radiogroup', 'aria-label': 'side' }, ...radios)),
       duet.element('div', { className: 'controls' }, duet.element('label', {}, 'Search ', find), made.found, duet.element('label', {}, runtime, 'runtime frames above own code'), made.reset),
-      made.ramp, made.details, made.stage, duet.element('details', {}, made.summary, made.list));
+      made.ramp, made.details, made.stage, duet.element('details', {}, made.summary, made.list), made.source);
     return made;
   }
 
@@ -426,6 +427,9 @@ duet.flame = (() => {
     });
     parts.find.value = shown.find;
     parts.runtime.checked = shown.runtime;
+    const [base, head] = graph.samples.map((n) => n.toLocaleString('en-US'));
+    const of = [graph.sides[0] && `${base} at base`, graph.sides[1] && `${head} at head`].filter(Boolean).join(', ');
+    parts.source.textContent = `Seen by ${graph.tool || 'a profiler'}: ${of}.`;
     list();
   }
 

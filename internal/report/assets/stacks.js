@@ -4,6 +4,7 @@
 // Nothing here touches the page.
 duet.stacks = (() => {
   const NOTHING = 1e-9; // a share of all: what rounding leaves
+  const ENTRY = /(^|\.|::)main(::\{\{closure\}\})*$/; // where a program begins: an async runtime lies below it
 
   // decode makes nodes of a graph's columns.
   function decode(graph, data) {
@@ -43,8 +44,8 @@ duet.stacks = (() => {
 
   const error = (node) => (node.z ? (node.head - node.base) / node.z : 0);
 
-  // fromOwn is the tree with every stack begun at its first frame of the service's own code; stacks without one stay
-  // whole, under one frame.
+  // fromOwn is the tree with every stack begun at its first frame of the service's own code after main; stacks without one
+  // stay whole, under one frame.
   function fromOwn(root) {
     const least = NOTHING * Math.max(root.base, root.head);
     const start = { ...root, calls: [] };
@@ -52,8 +53,9 @@ duet.stacks = (() => {
     const without = (node, parent) => {
       const copy = { ...node, parent, calls: [] };
       for (const call of node.calls) {
-        const left = call.own ? null : without(call, copy);
-        if (call.own) graft(start, call);
+        const begins = call.own && !ENTRY.test(call.name);
+        const left = begins ? null : without(call, copy);
+        if (begins) graft(start, call);
         copy.base -= call.base - (left?.base ?? 0);
         copy.head -= call.head - (left?.head ?? 0);
         if (left && (left.base > least || left.head > least)) copy.calls.push(left);
@@ -65,7 +67,7 @@ duet.stacks = (() => {
     };
     const rest = without(root, null);
     if (!start.calls.length) return root;
-    Object.assign(rest, { frame: -1, name: 'no own code on the stack', parent: start });
+    Object.assign(rest, { frame: -1, name: 'outside own code', parent: start });
     if (rest.base > least || rest.head > least) start.calls.push(rest);
     return start;
   }
