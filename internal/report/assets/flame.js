@@ -429,7 +429,7 @@ duet.flame = (() => {
     parts.runtime.checked = shown.runtime;
     const [base, head] = graph.samples.map((n) => n.toLocaleString('en-US'));
     const of = [graph.sides[0] && `${base} at base`, graph.sides[1] && `${head} at head`].filter(Boolean).join(', ');
-    parts.source.textContent = `Seen by ${graph.tool || 'a profiler'}: ${of}.`;
+    parts.source.textContent = `Samples of ${graph.tool || 'a profiler'}: ${of}.`;
     list();
   }
 
