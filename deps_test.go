@@ -43,6 +43,7 @@ var arrows = map[string][]string{
 		"internal/parity", "internal/profdiff", "internal/plan", "internal/result", "internal/workload"},
 	"internal/profdiff":          {"internal/stats", "internal/result", "internal/plan"},
 	"internal/history":           {"internal/stats", "internal/result", "internal/plan"},
+	"internal/history/made":      {"internal/history", "internal/result"},
 	"internal/github":            {"internal/plan"},
 	"internal/github/fake":       {},
 	"internal/goagent/agent":     {},

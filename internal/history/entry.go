@@ -19,7 +19,9 @@ type Entry struct {
 	Previous *Commit `json:"previous,omitempty"` // of an entry that moves the anchor: the anchor before; then Rows are Anchor ÷ Previous
 	Machine  Machine `json:"machine"`
 	// Toolchains, Config and Workloads say what figures depend on beside the commit: series break where they change.
+	// A service that Services does not name breaks where any toolchain changes.
 	Toolchains map[string]string `json:"toolchains,omitempty"` // "go" → "go1.26.8"
+	Services   map[string]string `json:"services,omitempty"`   // by name: its language, a key of Toolchains
 	Config     string            `json:"config,omitempty"`     // hash of what duet.yml says of measuring
 	Workloads  map[string]string `json:"workloads,omitempty"`  // by name: a hash of its definition
 	Rows       []Row             `json:"rows,omitempty"`
