@@ -40,7 +40,7 @@ func (m *maker) row(k, commit, anchor int, key history.Key) history.Row {
 func verdict(r history.Row) string {
 	metric, ok := result.MetricByName(r.Metric)
 	if !ok || !metric.Judged {
-		return "not judged"
+		return "not-judged"
 	}
 	low, high := r.Low, r.High
 	if metric.Better == result.Higher {
