@@ -103,19 +103,23 @@ func (d *divider) divide(from, to int) {
 
 // The permutation test ends early where more permutations could not change what it says. Against: when too many were as
 // great already (Besag and Clifford, Biometrika 1991). For: when the statistic is so far above those of the permutations that
-// the one-sided Chebyshev inequality, p ≤ 1/(1+k²) at k standard deviations whatever the distribution, gives a hundredth
-// of alpha; the hundredth is for their mean and SD being estimates.
+// the one-sided Chebyshev inequality, p ≤ 1/(1+k²) at k standard deviations whatever the distribution, gives a tenth
+// of alpha; the tenth is for their mean and SD being estimates.
 const (
 	earlyAfter = 19
-	earlyShare = 100
+	earlyShare = 10
 )
+
+// sameness is how much less counts as as great: sums in another order differ in their last digits, and a series of few
+// different values has many permutations with one and the same statistic.
+const sameness = 1e-9
 
 // test is the p-value of a statistic q of x[from:to], ok where it is at most alpha.
 func (d *divider) test(from, to int, q float64) (p float64, ok bool) {
 	dice := rand.New(rand.NewPCG(d.Seed, uint64(from)<<32|uint64(to)))
 	shuffled := slices.Clone(d.x[from:to])
 	allowed := d.Alpha * float64(d.Permutations+1)
-	k := math.Sqrt(earlyShare/d.Alpha - 1)
+	k, q := math.Sqrt(earlyShare/d.Alpha-1), q*(1-sameness)
 	asGreat, sum, squares := 0, 0.0, 0.0
 	for n := 1; n <= d.Permutations; n++ {
 		dice.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
