@@ -81,7 +81,7 @@ var thirdParty = map[string][]string{
 	"github.com/vishvananda/netns":            {"internal/service", "internal/sandbox"},
 	"github.com/theory/jsonpath":              {"internal/parity", "examples/contract"},
 	"golang.org/x/mod":                        {"internal/build", "internal/demo/bundle"},
-	"golang.org/x/perf":                       {"internal/selftest"},
+	"golang.org/x/perf":                       {"internal/history", "internal/selftest"},
 	"golang.org/x/sys":                        {"internal/sandbox", "internal/service", "internal/load", "internal/harness", "internal/build", "internal/postgres", "cmd/duet"},
 	"golang.org/x/term":                       {"cmd/duet"},
 	"golang.org/x/tools":                      {"internal/demo", "internal/demo/bundle", "internal/demo/gen", "internal/selftest/pair/gen"},

@@ -10,7 +10,7 @@ import (
 type ChangePoint struct {
 	At            int     // index of the first value after the change
 	Before, After float64 // means of the stretches before and after it, up to the next change points; outliers held in
-	P             float64 // of the permutation test: a bound where the test could end early
+	P             float64 // of the permutation test; where it ended early, the least it can say
 }
 
 // ChangeOptions tunes ChangePoints. Zero values: the defaults.
@@ -37,8 +37,8 @@ const (
 //   - A split counts when few enough permutations of its stretch have one as great. The permutations are seeded: the same
 //     series has the same change points. MongoDB uses this test (Daly et al., ICPE 2020); Hunter and Apache Otava use
 //     Student's t instead (Fleming et al., ICPE 2023).
-//   - Afterwards every change point is put at the best place between its neighbours and must still be a change of level
-//     there: the statistic also sees other changes of distribution, which are none of performance.
+//   - Afterwards every change point is put at the best place between its neighbours, is tested once more there, and must be
+//     a change of level: the statistic also sees other changes of distribution, which are none of performance.
 //
 // One outlier is none: the statistic's terms within a stretch take away what it adds between them, no stretch is shorter than
 // MinSegment, and a value far from its neighbours is held in (holdIn). Fewer than twice MinSegment values, or one that
@@ -81,6 +81,7 @@ type divider struct {
 	x       []float64
 	found   []split
 	scratch energy
+	full    bool // no early end for a split: for tests
 }
 
 // divide splits x[from:to] where it should be split, and then both parts.
@@ -101,14 +102,12 @@ func (d *divider) divide(from, to int) {
 	d.divide(from+at, to)
 }
 
-// The permutation test ends early where more permutations could not change what it says. Against: when too many were as
-// great already (Besag and Clifford, Biometrika 1991). For: when the statistic is so far above those of the permutations that
-// the one-sided Chebyshev inequality, p ≤ 1/(1+k²) at k standard deviations whatever the distribution, gives a tenth
-// of alpha; the tenth is for their mean and SD being estimates.
-const (
-	earlyAfter = 19
-	earlyShare = 10
-)
+// The permutation test ends early where more permutations would not change what it says. Against: when too many were as
+// great already (Besag and Clifford, Biometrika 1991). For: when none of the first was as great and the statistic is many of
+// their standard deviations above their mean. Over permutations it has an exponential tail (the greatest of weighted sums of
+// squares, of values that holdIn bounds), of about e^(−0.7k) at k standard deviations: one in a million at 20, one in
+// twenty thousand at 14, where more permutations have told the two. TestEarlyEnd holds it against full tests.
+var earlyEnds = map[int]float64{49: 20, 199: 14}
 
 // sameness is how much less counts as as great: sums in another order differ in their last digits, and a series of few
 // different values has many permutations with one and the same statistic.
@@ -119,7 +118,7 @@ func (d *divider) test(from, to int, q float64) (p float64, ok bool) {
 	dice := rand.New(rand.NewPCG(d.Seed, uint64(from)<<32|uint64(to)))
 	shuffled := slices.Clone(d.x[from:to])
 	allowed := d.Alpha * float64(d.Permutations+1)
-	k, q := math.Sqrt(earlyShare/d.Alpha-1), q*(1-sameness)
+	q *= 1 - sameness
 	asGreat, sum, squares := 0, 0.0, 0.0
 	for n := 1; n <= d.Permutations; n++ {
 		dice.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
@@ -130,10 +129,10 @@ func (d *divider) test(from, to int, q float64) (p float64, ok bool) {
 			}
 		}
 		sum, squares = sum+r, squares+r*r
-		if n == earlyAfter && asGreat == 0 {
+		if limit, may := earlyEnds[n]; may && asGreat == 0 && !d.full {
 			mean := sum / float64(n)
-			if variance := max(squares/float64(n)-mean*mean, 0) * float64(n) / float64(n-1); q > mean+k*math.Sqrt(variance) {
-				return d.Alpha / earlyShare, true
+			if spread := math.Sqrt(max(squares/float64(n)-mean*mean, 0) * float64(n) / float64(n-1)); q > mean+limit*spread {
+				return 1 / float64(d.Permutations+1), true
 			}
 		}
 	}
@@ -141,22 +140,22 @@ func (d *divider) test(from, to int, q float64) (p float64, ok bool) {
 	return p, p <= d.Alpha
 }
 
-// settle puts every change point at the best place between its neighbours, and drops what is no change of level there,
-// the weakest first, until all stand.
+// settle puts every change point at the best place between its neighbours, and drops what is no change there: the first split
+// of a series with several changes lies between them as often as at one. The weakest goes first, until all stand.
 func (d *divider) settle() []ChangePoint {
+	several := len(d.found) > 1
 	for len(d.found) > 0 {
 		d.relocate()
-		weakest, least := -1, 1.0
-		for i := range d.found {
-			from, to := d.around(i)
-			if s := d.strength(from, d.found[i].at, to); s < least {
-				weakest, least = i, s
-			}
-		}
-		if weakest < 0 {
+		i, strength := d.weakest()
+		if strength >= 1 && (!several || d.stand()) {
 			break
 		}
-		d.found = slices.Delete(d.found, weakest, weakest+1)
+		if strength < 1 {
+			d.found = slices.Delete(d.found, i, i+1)
+		}
+	}
+	if len(d.found) == 0 {
+		return nil
 	}
 	points := make([]ChangePoint, len(d.found))
 	for i, s := range d.found {
@@ -164,6 +163,34 @@ func (d *divider) settle() []ChangePoint {
 		points[i] = ChangePoint{At: s.at, Before: average(d.x[from:s.at]), After: average(d.x[s.at:to]), P: s.p}
 	}
 	return points
+}
+
+// weakest is the change point whose levels differ least for how well they are known.
+func (d *divider) weakest() (weakest int, least float64) {
+	least = math.Inf(1)
+	for i := range d.found {
+		from, to := d.around(i)
+		if s := d.strength(from, d.found[i].at, to); s < least {
+			weakest, least = i, s
+		}
+	}
+	return weakest, least
+}
+
+// stand tests every change point once more, in the two stretches it lies between. It drops the first that fails, and then
+// says false.
+func (d *divider) stand() bool {
+	for i := range d.found {
+		from, to := d.around(i)
+		_, q := d.scratch.best(d.x[from:to], d.MinSegment, math.Inf(1))
+		p, ok := d.test(from, to, q)
+		if !ok {
+			d.found = slices.Delete(d.found, i, i+1)
+			return false
+		}
+		d.found[i].p = p
+	}
+	return true
 }
 
 // around is where the stretches before and after change point i begin and end.
