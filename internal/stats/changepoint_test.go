@@ -216,7 +216,7 @@ type published struct {
 	Duet []struct {
 		Alpha        float64 `json:"alpha"`
 		MinSegment   int     `json:"min_segment"`
-		MinEffect    float64 `json:"min_effect"` // of ln
+		MinEffect    float64 `json:"min_effect"` // as a ratio less one
 		ChangePoints []int   `json:"change_points"`
 	} `json:"duet"`
 }
@@ -243,7 +243,13 @@ func TestBesideOtava(t *testing.T) {
 			t.Logf("%s: Otava, %s: %v", s.Name, o.Settings, o.ChangePoints)
 		}
 		for _, d := range s.Duet {
-			got := places(s.Values, ChangeOptions{Alpha: d.Alpha, MinSegment: d.MinSegment, MinEffect: d.MinEffect})
+			x := slices.Clone(s.Values)
+			if d.MinEffect > 0 {
+				for i := range x {
+					x[i] = math.Log(x[i])
+				}
+			}
+			got := places(x, ChangeOptions{Alpha: d.Alpha, MinSegment: d.MinSegment, MinEffect: math.Log1p(d.MinEffect)})
 			t.Logf("%s: Duet, alpha %v, segments of %d, effect %v: %v", s.Name, d.Alpha, d.MinSegment, d.MinEffect, got)
 			if diff := cmp.Diff(d.ChangePoints, got); diff != "" {
 				t.Errorf("%s, alpha %v, segments of %d (-want +got):\n%s", s.Name, d.Alpha, d.MinSegment, diff)
