@@ -96,7 +96,7 @@ func (s *Folder) Import(ctx context.Context, entries []Entry) (err error) {
 	if err != nil {
 		return err
 	}
-	if files, err = s.missing(files, before.Entries); err != nil {
+	if files, err = missingFrom(files, before.Entries); err != nil {
 		return fmt.Errorf("recording into %s: %w", s.path, err)
 	}
 	var written []string
@@ -118,19 +118,6 @@ func (s *Folder) Import(ctx context.Context, entries []Entry) (err error) {
 		}
 	}
 	return nil
-}
-
-// missing is which of files the folder, holding entries, does not have yet.
-func (s *Folder) missing(files []file, entries []Entry) ([]file, error) {
-	there := map[string][]byte{}
-	for _, e := range entries {
-		text, err := Encode(e)
-		if err != nil {
-			return nil, err
-		}
-		there[pathOf(e)] = text
-	}
-	return missingFrom(files, there)
 }
 
 // writeNew writes a file whole or not at all, and never over another; made false: it was there with the same text.

@@ -198,21 +198,8 @@ func (b *Branch) contents(ctx context.Context, wanted []listing) ([]file, error)
 
 // push makes one commit on top of the tip, and pushes it. Nothing to do is done.
 func (b *Branch) push(ctx context.Context, message string, files []file, remove []string, entries []Entry) error {
-	there := map[string][]byte{}
-	for _, f := range files {
-		if known, ok := b.seen[f.path]; ok {
-			text, err := Encode(known.entry)
-			if err != nil {
-				return err
-			}
-			there[f.path] = text
-		}
-	}
-	missing, err := missingFrom(files, there)
+	missing, err := missingFrom(files, entries)
 	if err != nil {
-		return err
-	}
-	if err := b.elsewhere(missing); err != nil {
 		return err
 	}
 	gone, err := pathsOf(remove, entries)
@@ -229,18 +216,6 @@ func (b *Branch) push(ctx context.Context, message string, files []file, remove 
 	_, err = b.git.run(ctx, nil, "push", "--porcelain", "--no-verify", "--no-signed", "--no-follow-tags", "--recurse-submodules=no",
 		"--receive-pack=git-receive-pack", "--end-of-options", b.remote.url, commit+":refs/heads/"+b.Name)
 	return err
-}
-
-// elsewhere refuses an ID that the branch has under another month.
-func (b *Branch) elsewhere(files []file) error {
-	for _, f := range files {
-		for name := range b.seen {
-			if name != f.path && filepath.Base(name) == filepath.Base(f.path) {
-				return fmt.Errorf("%s: the same entry is there as %s, of another time: an entry is never rewritten", f.path, name)
-			}
-		}
-	}
-	return nil
 }
 
 // commit writes the new files' blobs, the tree and the commit, without a working tree.

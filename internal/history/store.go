@@ -163,15 +163,26 @@ func inOrder(entries []Entry) ([]Entry, error) {
 	return sorted, nil
 }
 
-// missingFrom is which files a store does not have yet, given what it has under their paths. A file that is there with
-// other bytes is an error: entries are never rewritten.
-func missingFrom(files []file, there map[string][]byte) ([]file, error) {
+// missingFrom is which files a store that holds entries does not have yet. One that is there with other content, or under
+// another month, is an error: entries are never rewritten.
+func missingFrom(files []file, entries []Entry) ([]file, error) {
+	there := make(map[string]*Entry, len(entries))
+	for i := range entries {
+		there[entries[i].ID] = &entries[i]
+	}
 	var missing []file
 	for _, f := range files {
-		text, ok := there[f.path]
-		switch {
-		case !ok:
+		known, ok := there[strings.TrimSuffix(path.Base(f.path), ".json")]
+		if !ok {
 			missing = append(missing, f)
+			continue
+		}
+		text, err := Encode(*known)
+		switch {
+		case err != nil:
+			return nil, err
+		case pathOf(*known) != f.path:
+			return nil, fmt.Errorf("%s: is there already as %s, of another time: an entry is never rewritten", f.path, pathOf(*known))
 		case !bytes.Equal(text, f.text):
 			return nil, fmt.Errorf("%s: is there already with other content: an entry is never rewritten; a second measurement has another run or attempt in its name", f.path)
 		}
