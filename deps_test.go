@@ -56,7 +56,7 @@ var arrows = map[string][]string{
 		"internal/plan", "internal/result", "internal/workload"},
 	"cmd/duet": {"workloads", "internal/workload", "internal/plan", "internal/result", "internal/compare", "internal/report",
 		"internal/source", "internal/build", "internal/harness", "internal/sandbox", "internal/demo", "internal/parity", "internal/service", "internal/load", "internal/postgres", "internal/noise",
-		"internal/selftest", "internal/selftest/pair", "internal/github", "internal/container", "internal/openapi", "internal/claims", "internal/profdiff"},
+		"internal/selftest", "internal/selftest/pair", "internal/github", "internal/container", "internal/openapi", "internal/claims", "internal/profdiff", "internal/history"},
 }
 
 // thirdParty is every module that may be imported outside tests, and by whom: each outside thing has one home.

@@ -61,7 +61,7 @@ func ReadNDJSON(name string, r io.Reader) ([]Entry, error) {
 
 // WriteBenchfmt writes the measured nights in the Go benchmark format, which benchstat and golang.org/x/perf read: a result
 // of each row for the anchor and for the commit, in base units. They are told apart by the key side, so that
-// `benchstat -col side` has the anchor beside the commit; sha, night and the machine are keys too.
+// `benchstat -ignore night,sha -col side` has the anchor beside the commit, all nights together; the machine is a key too.
 func WriteBenchfmt(w io.Writer, entries []Entry) error {
 	writer := benchfmt.NewWriter(w)
 	for _, i := range order(entries) {
