@@ -23,6 +23,7 @@ type workflowJob struct {
 	If          string
 	Permissions map[string]string
 	Uses        string
+	With        map[string]any
 	Secrets     any
 	Steps       []workflowStep
 }
@@ -131,6 +132,9 @@ func TestWorkflowsAreSafe(t *testing.T) {
 					complain("job %s: %s: %s is more than Duet needs", name, scope, level)
 				}
 			}
+			if job.Secrets != nil || job.Uses != "" && !strings.HasPrefix(job.Uses, "./") && !pinned.MatchString(job.Uses) {
+				complain("job %s: it hands secrets on, or %s is not pinned to a commit", name, job.Uses)
+			}
 			for _, s := range job.Steps {
 				if strings.Contains(s.Run+s.Shell, "${{") {
 					complain("job %s: an expression in a script: %q", name, s.Run)
@@ -187,6 +191,57 @@ func TestForksAreMeasuredWithoutRights(t *testing.T) {
 		for _, s := range job.Steps {
 			if s.With["token"] != nil {
 				t.Errorf("job %s: %s gets a token", name, s.Uses)
+			}
+		}
+	}
+}
+
+// A workflow on many machines: the jobs that run a pull request's code may read and nothing else, whoever opened it; the one
+// that comments checks nothing out. What the example hands over are inputs that it has, and each of them reaches a job.
+func TestSharded(t *testing.T) {
+	const file = ".github/workflows/sharded.yml"
+	w := readWorkflow(t, file)
+	modes := map[string]string{}
+	for name, job := range w.Jobs {
+		for _, s := range job.Steps {
+			if mode, ok := s.With["mode"].(string); ok && mode != "fetch" {
+				modes[mode] = name
+			}
+		}
+	}
+	if modes["plan"] == "" || modes["shard"] == "" || modes["merge"] == "" || len(modes) != 3 {
+		t.Fatalf("%s: modes in jobs %v, want plan, shard and merge", file, modes)
+	}
+	if got := w.Jobs[modes["shard"]].Permissions; len(got) != 1 || got["contents"] != "read" {
+		t.Errorf("%s: shards are measured with %v, want contents: read alone", file, got)
+	}
+	for _, s := range w.Jobs[modes["merge"]].Steps {
+		if strings.HasPrefix(s.Uses, "actions/checkout@") {
+			t.Errorf("%s: the job that comments checks something out", file)
+		}
+	}
+	if condition := w.Jobs[modes["merge"]].If; condition != "always()" {
+		t.Errorf("%s: the job that reports runs if %q, want always()", file, condition)
+	}
+	on, _ := w.On.(map[string]any)
+	call, _ := on["workflow_call"].(map[string]any)
+	inputs, _ := call["inputs"].(map[string]any)
+	if len(inputs) == 0 {
+		t.Fatalf("%s has no inputs", file)
+	}
+	text := readDoc(t, file)
+	for name := range inputs {
+		if !strings.Contains(text, "${{ inputs."+name+" }}") {
+			t.Errorf("%s: input %s reaches nothing", file, name)
+		}
+	}
+	for _, job := range readWorkflow(t, "docs/workflows/sharded.yml").Jobs {
+		if !strings.HasPrefix(job.Uses, "duet-bench/duet/"+file+"@") {
+			t.Errorf("docs/workflows/sharded.yml calls %s", job.Uses)
+		}
+		for name := range job.With {
+			if inputs[name] == nil {
+				t.Errorf("docs/workflows/sharded.yml: %s has no input %s", file, name)
 			}
 		}
 	}

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -57,12 +60,10 @@ what CI printed. The gate is the one base's duet.yml set; --fail-on may tighten 
 }
 
 func readRun(path string) (result.Run, error) {
-	f, err := os.Open(path)
-	if err != nil {
+	text, err := readFileAtMost(path, result.MaxBytes)
+	if errors.Is(err, fs.ErrNotExist) {
 		return result.Run{}, plan.Usagef("`duet run` or `duet measure` leaves one", "%w", err)
 	}
-	defer f.Close()
-	text, err := readAtMost(f, result.MaxBytes)
 	if err != nil {
 		return result.Run{}, plan.Usagef("", "reading %s: %w", path, err)
 	}
@@ -140,6 +141,9 @@ func (o opinion) status() error {
 	}
 	if compare.Gate(o.comparisons, o.gate) {
 		return gated{fmt.Sprintf("the gate %q refuses: %s", o.gate, gateReason(o.comparisons))}
+	}
+	if missing := o.run.Unfinished(); len(missing) > 0 { // after the gate: a regression is one whatever is missing beside it
+		return notMeasured{strings.Join(missing, "; ") + ": their workloads were not judged"}
 	}
 	return nil
 }

@@ -43,9 +43,9 @@ run would be.`,
 			}
 			findings := append(examine(build.Toolchains(c.Context(), os.Environ())), containers(c.Context()))
 			if installs {
-				step := modeMeasure
+				step := stepMeasure
 				if d.mode == modeFetch { // whose job keeps the packages, too
-					step = modeFetch
+					step = stepFetch
 				}
 				if _, idle, err := d.begins(w, step); idle || err != nil {
 					return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,7 +17,38 @@ const (
 	modeMeasure = "measure" // measure and gate, in a job whose token may not write: the report is in its summary
 	modePublish = "publish" // publish alone
 	modeFetch   = "fetch"   // fill the folder that caches keep, in the default branch's job
+	modePlan    = "plan"    // say in the comment that a run has begun, and share its workloads among jobs
+	modeShard   = "shard"   // measure one job's share
+	modeMerge   = "merge"   // merge the shares of all jobs, publish and gate
 )
+
+// The steps that modes are made of.
+const (
+	stepFetch   = "fetch"
+	stepPlan    = "plan"
+	stepBegin   = "begin" // say that a run has begun
+	stepMeasure = "measure"
+	stepMerge   = "merge"
+	stepPublish = "publish"
+	stepGate    = "gate"
+)
+
+// modes are the values of --mode; stepsOf what each of them does.
+func modes() []string {
+	return []string{modeAuto, modeMeasure, modePublish, modeFetch, modePlan, modeShard, modeMerge}
+}
+
+func stepsOf(mode string) []string {
+	return map[string][]string{
+		modeAuto:    {stepBegin, stepMeasure, stepPublish, stepGate},
+		modeMeasure: {stepBegin, stepMeasure, stepPublish, stepGate},
+		modePublish: {stepBegin, stepPublish},
+		modeFetch:   {stepFetch},
+		modePlan:    {stepPlan, stepBegin},
+		modeShard:   {stepMeasure},
+		modeMerge:   {stepMerge, stepPublish, stepGate},
+	}[mode]
+}
 
 // The values of --drafts.
 const (
@@ -29,7 +61,7 @@ const (
 type duty struct{ mode, drafts string }
 
 func (d *duty) flags(c *cobra.Command) {
-	c.Flags().StringVar(&d.mode, "mode", "", "as a step of a job: auto, measure, publish or fetch; an event that asks for nothing then ends well, and says why")
+	c.Flags().StringVar(&d.mode, "mode", "", "as a step of a job: auto, measure, publish, fetch, plan, shard or merge; an event that asks for nothing then ends well, and says why")
 	c.Flags().StringVar(&d.drafts, "drafts", draftsMeasure, "with --mode: measure or skip pull requests that are drafts")
 }
 
@@ -45,35 +77,33 @@ func (d *duty) begins(w world, step string) (event *source.Event, idle bool, err
 	return event, why != "", err
 }
 
-// idle says why a step has nothing to do; empty where it has. A step is fetch, measure, publish or gate.
+// idle says why a step has nothing to do; empty where it has.
 func (d *duty) idle(step string, e *source.Event) (why string, err error) {
-	switch d.mode {
-	case "":
+	if d.mode == "" {
 		return "", nil
-	case modeAuto, modeMeasure, modePublish, modeFetch:
-	default:
-		return "", plan.Usagef("", "--mode %q: expected one of %s, %s, %s, %s", d.mode, modeAuto, modeMeasure, modePublish, modeFetch)
+	}
+	if !slices.Contains(modes(), d.mode) {
+		return "", plan.Usagef("", "--mode %q: expected one of %s", d.mode, strings.Join(modes(), ", "))
 	}
 	switch d.drafts {
 	case draftsMeasure, draftsSkip:
 	default:
 		return "", plan.Usagef("", "--drafts %q: expected one of %s, %s", d.drafts, draftsMeasure, draftsSkip)
 	}
-	if fetches := step == modeFetch; fetches || d.mode == modeFetch {
-		if fetches && d.mode == modeFetch {
-			return "", nil
+	if !slices.Contains(stepsOf(d.mode), step) {
+		switch {
+		case step == stepFetch || d.mode == modeFetch:
+			return "in mode fetch downloads are kept, and nothing else is done", nil
+		case step == stepPlan || step == stepMerge:
+			return fmt.Sprintf("in mode %s there are no shards", d.mode), nil
 		}
-		return "in mode fetch downloads are kept, and nothing else is done", nil
+		return fmt.Sprintf("in mode %s another job does this", d.mode), nil
 	}
-	publishes := step == modePublish
-	if d.mode == modePublish && !publishes {
-		return "in mode publish another job does this", nil
-	}
-	if e == nil {
+	if step == stepFetch || e == nil {
 		return "", nil
 	}
 	if e.Name == "workflow_run" {
-		if publishes {
+		if step == stepPublish || step == stepBegin {
 			return "", nil
 		}
 		return "workflow_run publishes what the other run measured, and measures nothing: its job has a token", nil

@@ -33,7 +33,7 @@ is built or run.
 The folder is DUET_CACHE, else duet/fetched in the user's cache folder.`,
 		Example: "  duet fetch",
 		RunE: func(c *cobra.Command, _ []string) error {
-			if _, idle, err := d.begins(w, modeFetch); idle || err != nil {
+			if _, idle, err := d.begins(w, stepFetch); idle || err != nil {
 				return err
 			}
 			if done, err := elevate(w); done || err != nil {

@@ -37,7 +37,7 @@ Publishing is another step and always runs; nothing but this one decides the job
 }
 
 func (g *gating) run(ctx context.Context, w world) error {
-	event, idle, err := g.begins(w, "gate")
+	event, idle, err := g.begins(w, stepGate)
 	if idle || err != nil {
 		return err
 	}

@@ -34,6 +34,7 @@ type job struct {
 	failOn           string
 	out              string
 	isolation        isolation
+	shard            oneShard // of measure
 }
 
 // defaultOut is where results go; it ignores itself in git.

@@ -32,10 +32,13 @@ func measureCommand(w world) *cobra.Command {
 		Short: "Build and measure both services at both commits; leave run.json",
 		Long: `Build and measure both services at both commits and leave the facts in run.json, without an opinion.
 It exits 0, or 3 when head could not be measured: measuring never decides a job. As a step of a job it leaves the report's
-files as well, for an artifact.`,
+files as well, for an artifact.
+
+With --shard only some of the plan's workloads are measured, each as the whole plan has it: other machines measure the
+others, and "duet merge" makes one run of all.`,
 		Example: "  duet measure --base main --out .duet\n  duet compare .duet/run.json",
 		RunE: func(c *cobra.Command, _ []string) error {
-			if _, idle, err := d.begins(w, modeMeasure); idle || err != nil {
+			if _, idle, err := d.begins(w, stepMeasure); idle || err != nil {
 				return err
 			}
 			if done, err := j.elevate(w); done || err != nil {
@@ -65,6 +68,7 @@ files as well, for an artifact.`,
 	j.flags(c)
 	d.flags(c)
 	j.isolationFlags(c)
+	j.shard.flags(c)
 	j.outFlag(c)
 	return c
 }
@@ -93,6 +97,9 @@ func (j *job) measure(ctx context.Context, w world) (measured, error) {
 		return measured{}, err
 	}
 	defer prep.source.Close()
+	if prep.plan, err = j.shard.of(prep.plan); err != nil {
+		return measured{}, err
+	}
 	if err := prep.refuse(ctx, w); err != nil {
 		return measured{}, err
 	}

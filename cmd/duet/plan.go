@@ -13,18 +13,36 @@ import (
 	"github.com/duet-bench/duet/internal/report"
 )
 
+// The values of plan's --format.
+const (
+	formatText   = "text"
+	formatJSON   = "json"
+	formatMatrix = "matrix"
+)
+
 func planCommand(w world) *cobra.Command {
 	var j job
 	var d duty
-	asJSON := false
+	var share sharing
+	asJSON, format := false, formatText
 	c := &cobra.Command{
 		Use:   "plan",
 		Short: "Print the whole order of what would run and how long it will take; touch nothing",
 		Long: `Print what "duet run" would do: the commits and why, the services, the workloads, every step in its order, and
-about how many minutes it will take, builds included. Nothing is built, started or written.`,
-		Example: "  duet plan --base main --budget 5m",
+about how many minutes it will take, builds included. Nothing is built, started or written.
+
+With --shards the workloads are shared among machines, each workload with all of its variants: "duet measure --shard 1/3"
+measures the first third, and --format matrix is the JSON for strategy.matrix of GitHub Actions.`,
+		Example: "  duet plan --base main --budget 5m\n  duet plan --shards auto --format matrix",
 		RunE: func(c *cobra.Command, _ []string) error {
-			if _, idle, err := d.begins(w, modeMeasure); idle || err != nil {
+			if asJSON {
+				format = formatJSON
+			}
+			step, err := share.step(format)
+			if err != nil {
+				return err
+			}
+			if _, idle, err := d.begins(w, step); idle || err != nil {
 				return err
 			}
 			prep, err := j.prepare(c.Context(), w)
@@ -34,7 +52,10 @@ about how many minutes it will take, builds included. Nothing is built, started 
 			if err := prep.source.Close(); err != nil {
 				return err
 			}
-			if !asJSON {
+			if share.shards != "" {
+				return share.print(w, prep.plan, format)
+			}
+			if format == formatText {
 				return printPlan(w.stdout, prep.plan)
 			}
 			text, err := json.MarshalIndent(prep.plan, "", " ")
@@ -47,7 +68,10 @@ about how many minutes it will take, builds included. Nothing is built, started 
 	}
 	j.flags(c)
 	d.flags(c)
-	c.Flags().BoolVar(&asJSON, "json", false, "print the plan as run.json holds it")
+	c.Flags().StringVar(&j.isolation.level, "isolation", "", "as for measure: it is part of the plan")
+	share.flags(c)
+	c.Flags().BoolVar(&asJSON, "json", false, "the same as --format json")
+	c.Flags().StringVar(&format, "format", formatText, "text; json: the plan as run.json holds it; matrix: the shards, for strategy.matrix (takes --shards, else auto)")
 	return c
 }
 

@@ -81,7 +81,11 @@ func (p *publishing) run(ctx context.Context, w world) error {
 	if err := p.check(w); err != nil {
 		return err
 	}
-	event, idle, err := p.begins(w, modePublish)
+	step := stepPublish
+	if p.running {
+		step = stepBegin
+	}
+	event, idle, err := p.begins(w, step)
 	if err != nil {
 		return err
 	}

@@ -48,6 +48,10 @@ func (d Description) Between(over, under []string, workload string, m result.Met
 // Narrowing is what tells whether over ÷ under is nearer to 1 under one workload than under another: |ln to| < |ln from|
 // exactly where both ratios, from ÷ to and from × to, lie on one side of 1. Rounds of the two are taken in their order.
 func (d Description) Narrowing(over, under []string, from, to string, m result.Metric) (quotient, product Ratio) {
+	if len(d.r.parts) > 0 && d.r.run.ShardOf(from) != d.r.run.ShardOf(to) {
+		apart := Ratio{Why: "the two workloads were measured on different machines"}
+		return apart, apart
+	}
 	before, whyBefore := d.effects(over, under, from, m)
 	after, whyAfter := d.effects(over, under, to, m)
 	why := whyBefore
@@ -70,7 +74,7 @@ func (d Description) Median(service, workload string, m result.Metric) (value fl
 	if why := d.few(service, workload, m); why != "" {
 		return 0, why
 	}
-	value, ok := stats.Median(slices.Collect(maps.Values(d.r.figures(head, workload, m))))
+	value, ok := stats.Median(slices.Collect(maps.Values(d.r.at(workload).figures(head, workload, m))))
 	if !ok {
 		return 0, "not measured"
 	}
@@ -78,7 +82,7 @@ func (d Description) Median(service, workload string, m result.Metric) (value fl
 }
 
 func (d Description) few(service, workload string, m result.Metric) string {
-	if requests, _ := d.r.requests(variant(service, plan.Head), workload); requests < m.MinRequests {
+	if requests, _ := d.r.at(workload).requests(variant(service, plan.Head), workload); requests < m.MinRequests {
 		return fmt.Sprintf("%s has %d requests: %s needs %d", service, requests, m.Label, m.MinRequests)
 	}
 	return ""
@@ -87,6 +91,7 @@ func (d Description) few(service, workload string, m result.Metric) string {
 // effects are ln(over ÷ under) by round.
 func (d Description) effects(over, under []string, workload string, m result.Metric) (effects map[mark]float64, why string) {
 	var sums [2]map[mark]float64
+	r := d.r.at(workload)
 	for side, services := range [][]string{over, under} {
 		if len(services) == 0 {
 			return nil, "no such service was measured"
@@ -96,14 +101,14 @@ func (d Description) effects(over, under []string, workload string, m result.Met
 			if _, known := d.r.run.Plan.Services[head]; !known {
 				return nil, service + " was not measured"
 			}
-			if why := d.r.failure(head); why != "" {
+			if why := r.failure(head); why != "" {
 				return nil, service + " " + why
 			}
 			if why := d.few(service, workload, m); why != "" {
 				return nil, why
 			}
 			logs := map[mark]float64{}
-			for at, x := range d.r.figures(head, workload, m) {
+			for at, x := range r.figures(head, workload, m) {
 				if before, all := sums[side][at]; i == 0 || all {
 					logs[at] = before + math.Log(x)
 				}
@@ -113,7 +118,7 @@ func (d Description) effects(over, under []string, workload string, m result.Met
 	}
 	for _, a := range over {
 		for _, b := range under {
-			if d.r.unlike(a, b) {
+			if r.unlike(a, b) {
 				return nil, a + " and " + b + " do not answer alike"
 			}
 		}

@@ -19,8 +19,12 @@ func (r record) gaps(differ disagreement) []Gap {
 			continue
 		}
 		for _, w := range r.run.Plan.Workloads {
+			at := r.at(w.Name)
+			if !at.alike(p) {
+				continue
+			}
 			for _, m := range result.Metrics() {
-				if gap, ok := r.gap(p, w.Name, m); ok {
+				if gap, ok := at.gap(p, w.Name, m); ok {
 					gaps = append(gaps, gap)
 				}
 			}
@@ -32,6 +36,11 @@ func (r record) gaps(differ disagreement) []Gap {
 		}
 	}
 	return gaps
+}
+
+// alike says that a machine compared the answers of a pair that lives at head.
+func (r record) alike(p plan.Pair) bool {
+	return r.run.Parity != nil && r.failure(variant(p.Go, plan.Head)) == "" && r.failure(variant(p.Rust, plan.Head)) == ""
 }
 
 // gap pairs the two languages by round; ok is false with fewer than minRounds rounds at head or, for

@@ -30,9 +30,16 @@ type record struct {
 	costs     map[cell]map[mark]*result.Cost
 	builds    map[plan.Variant]*result.Build
 	identical map[string]bool // by service: inputs are the same at both sides
+	// each are the machines of a merged run that have something to say, and parts all of them by their workloads: a row is
+	// judged by the facts of the one machine that measured it. Empty where one machine measured all.
+	each  []record
+	parts map[string]record
 }
 
 func newRecord(run *result.Run) record {
+	if len(run.Shards) > 0 {
+		return mergedRecord(run)
+	}
 	r := record{
 		run:       run,
 		trials:    map[cell]map[mark]*result.Trial{},
@@ -66,6 +73,35 @@ func newRecord(run *result.Run) record {
 		if at := (mark{cost.Phase, cost.Round}); r.costs[c][at] == nil {
 			r.costs[c][at] = cost
 		}
+	}
+	return r
+}
+
+// mergedRecord is a merged run, looked up by machine. What it says of the whole is what all machines say.
+func mergedRecord(run *result.Run) record {
+	r := record{run: run, builds: map[plan.Variant]*result.Build{}, identical: map[string]bool{}, parts: map[string]record{}}
+	for i := range run.Builds {
+		r.builds[run.Builds[i].Variant] = &run.Builds[i]
+	}
+	for i, p := range run.Parts() {
+		part := newRecord(&p)
+		for _, w := range p.Plan.Workloads {
+			r.parts[w.Name] = part
+		}
+		if run.Shards[i].Gone() == "" {
+			r.each = append(r.each, part)
+		}
+	}
+	for _, service := range r.services() {
+		r.identical[service] = len(r.each) > 0 && !slices.ContainsFunc(r.each, func(part record) bool { return !part.identical[service] })
+	}
+	return r
+}
+
+// at is what the machine that measured a workload has to say.
+func (r record) at(workload string) record {
+	if part, ok := r.parts[workload]; ok {
+		return part
 	}
 	return r
 }
@@ -107,6 +143,9 @@ func (r record) source(v plan.Variant) plan.Variant {
 
 // failure says in words what v does not do, "" when it does everything.
 func (r record) failure(v plan.Variant) string {
+	if len(r.parts) > 0 {
+		return r.failedEverywhere(v)
+	}
 	if b := r.builds[v]; b != nil && b.Error != "" {
 		return "does not build at " + string(v.Side)
 	}
@@ -123,6 +162,19 @@ func (r record) failure(v plan.Variant) string {
 		return "does not build at " + string(v.Side) // each of build's steps
 	}
 	return ""
+}
+
+// failedEverywhere is failure where each machine of a merged run has one; what one of them saw is said in its rows.
+func (r record) failedEverywhere(v plan.Variant) string {
+	words := ""
+	for _, part := range r.each {
+		why := part.failure(v)
+		if why == "" {
+			return ""
+		}
+		words = cmp.Or(words, why)
+	}
+	return words
 }
 
 // uncompared says why service has no head and base to compare, "" when it has both.
@@ -238,7 +290,7 @@ func (r record) leftOut(services []string) (warnings []string) {
 	for _, service := range services {
 		for _, w := range r.run.Plan.Workloads {
 			for _, side := range []plan.Side{plan.Base, plan.Head} {
-				v := variant(service, side)
+				r, v := r.at(w.Name), variant(service, side)
 				if r.source(v) != v {
 					continue
 				}

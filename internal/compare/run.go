@@ -40,7 +40,7 @@ func Run(run result.Run) Comparisons {
 	c.Verdict = overall(c.Services)
 	c.Worst = worst(c.Rows)
 	c.Why = r.whys(services, c.Rows)
-	differ := r.parity()
+	differ := r.agreement()
 	c.ParityBroke, c.Withheld = differ.broke, differ.unlike
 	c.Gaps, c.Standings = r.gaps(differ), r.standings(services)
 	c.Warnings = slices.Concat(apart(c.Rows), r.leftOut(services), differ.warnings, r.onlyAtBase())
@@ -68,8 +68,8 @@ func (r record) rows(services []string) []Comparison {
 	for _, service := range services {
 		for _, w := range r.run.Plan.Workloads {
 			for _, m := range result.Metrics() {
-				if m.Fact == nil && !r.neverStarted(service, w.Name) && !r.silent(service, w.Name, m) {
-					all = append(all, r.candidate(service, w.Name, m))
+				if m.Fact == nil && !r.neverStarted(service, w.Name) && !r.at(w.Name).silent(service, w.Name, m) {
+					all = append(all, r.at(w.Name).candidate(service, w.Name, m))
 				}
 			}
 		}
@@ -90,7 +90,7 @@ func (r record) rows(services []string) []Comparison {
 // neverStarted is for the services that have no rows: head does not build or start and was never measured.
 func (r record) neverStarted(service, workload string) bool {
 	head := variant(service, plan.Head)
-	return r.failure(head) != "" && len(r.trials[cell{head, workload}]) == 0
+	return r.failure(head) != "" && len(r.at(workload).trials[cell{head, workload}]) == 0
 }
 
 // candidate is a row with all that screening says about it.
@@ -337,8 +337,9 @@ func (r record) survivors(rows []Comparison) {
 		}
 		head, base := variant(row.Service, plan.Head), variant(row.Service, plan.Base)
 		m, _ := result.MetricByName(row.Metric)
-		lostAtHead, ofHead, _ := r.lost(head, row.Workload, m)
-		lostAtBase, ofBase, _ := r.lost(base, row.Workload, m)
+		at := r.at(row.Workload)
+		lostAtHead, ofHead, _ := at.lost(head, row.Workload, m)
+		lostAtBase, ofBase, _ := at.lost(base, row.Workload, m)
 		var v plan.Variant
 		lost, of := 0, 0
 		switch more := lostAtHead - lostAtBase; {

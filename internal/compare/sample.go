@@ -158,11 +158,9 @@ func Settle(run *result.Run) []plan.Row {
 	r := newRecord(run)
 	var rows []plan.Row
 	for _, service := range r.services() {
-		if r.identical[service] || r.uncompared(service) != "" {
-			continue
-		}
 		for _, w := range run.Plan.Workloads {
-			if run.Stopped[w.Name] != "" {
+			r := r.at(w.Name)
+			if r.identical[service] || r.uncompared(service) != "" || r.run.Stopped[w.Name] != "" {
 				continue
 			}
 			for _, m := range result.Metrics() {

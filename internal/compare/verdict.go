@@ -207,6 +207,34 @@ func (r record) parity() disagreement {
 	return d
 }
 
+// agreement is parity over all machines: a pair whose answers differ on one of them is set side by side nowhere.
+func (r record) agreement() disagreement {
+	if len(r.each) == 0 {
+		return r.parity()
+	}
+	whole := disagreement{withheld: map[string]bool{}}
+	for _, part := range r.each {
+		d := part.parity()
+		whole.broke = whole.broke || d.broke
+		for _, name := range d.unlike {
+			if !whole.withheld[name] {
+				whole.withheld[name], whole.unlike = true, append(whole.unlike, name)
+			}
+		}
+		for _, warning := range d.warnings {
+			if !slices.Contains(whole.warnings, warning) {
+				whole.warnings = append(whole.warnings, warning)
+			}
+		}
+	}
+	for _, p := range r.run.Plan.Pairs {
+		if r.failure(variant(p.Go, plan.Head)) != "" || r.failure(variant(p.Rust, plan.Head)) != "" {
+			whole.withheld[p.Name] = true // said as that service's verdict
+		}
+	}
+	return whole
+}
+
 // stoppedAgreeing reports whether head's services differ in a question in which base's agreed.
 func (r record) stoppedAgreeing(pair plan.Pair, differ []result.Difference) bool {
 	before := questions(r.differences(variant(pair.Go, plan.Base), variant(pair.Rust, plan.Base)))

@@ -73,7 +73,7 @@ func (r record) whys(services []string, rows []Comparison) []Why {
 	for _, service := range services {
 		for _, w := range r.run.Plan.Workloads {
 			if found := regressed[cell{variant(service, plan.Head), w.Name}]; len(found) > 0 {
-				all = append(all, r.why(service, w.Name, found, rows)...)
+				all = append(all, r.at(w.Name).why(service, w.Name, found, rows)...)
 			}
 		}
 	}

@@ -85,6 +85,7 @@ type Plan struct {
 	// Profile is the time under load of all CPU profiles together, outside the budget; 0: no sampling passes.
 	Profile  time.Duration `json:"profile_ns,omitempty"`
 	Unpinned bool          `json:"unpinned,omitempty"` // no service is held to a core of its own
+	Shard    *Shard        `json:"shard,omitempty"`    // this is a part of a whole plan; nil: it is whole
 	Warnings []string      `json:"warnings,omitempty"`
 }
 

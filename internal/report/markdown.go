@@ -269,7 +269,11 @@ func (r Report) buildMarkdown() string {
 	if len(lines) == 0 {
 		return ""
 	}
-	return "**Build** " + strings.Join(lines, "<br>") + "\n"
+	where := ""
+	if r.built != "" {
+		where = "(measured in shard " + r.built + ") "
+	}
+	return "**Build** " + where + strings.Join(lines, "<br>") + "\n"
 }
 
 func (r Report) allRowsTitle() string {

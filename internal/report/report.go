@@ -68,7 +68,8 @@ type Report struct {
 	Parity   *Parity            `json:"parity"`
 	Builds   []Build            `json:"builds"`
 	Memory   []Memory           `json:"memory"`
-	Machine  result.Machine     `json:"machine"`
+	Machine  result.Machine     `json:"machine"`          // of a merged run, where the builds were measured
+	Shards   []Shard            `json:"shards,omitempty"` // of a merged run: its machines
 	Run      Settings           `json:"run"`
 	Failures []result.Failure   `json:"failures"`
 	Warnings []string           `json:"warnings"`
@@ -79,6 +80,7 @@ type Report struct {
 	asked []string // services as the configuration lists them
 	key   string
 	files []string
+	built string // the shard whose builds are shown; empty: one machine measured all
 	broke bool   // answers stopped agreeing at head
 	why   string // nothing was measured, and no variant is to blame
 }
@@ -137,6 +139,7 @@ type Row struct {
 	Identical  bool            `json:"identical,omitempty"`
 	MoreRounds int             `json:"more_rounds,omitempty"`
 	Why        string          `json:"why,omitempty"`
+	Shard      string          `json:"shard,omitempty"` // of a merged run: whose machine measured it
 }
 
 // Gap is Rust ÷ Go of one metric.
@@ -149,6 +152,7 @@ type Gap struct {
 	HeadCI   *[2]float64 `json:"head_ci"`
 	Ratio    *float64    `json:"ratio"` // head ÷ base
 	CI       *[2]float64 `json:"ci"`
+	Shard    string      `json:"shard,omitempty"`
 }
 
 // Parity is what the comparison of answers found.
@@ -222,6 +226,7 @@ func New(run result.Run, c compare.Comparisons, o Options) Report {
 	if p := run.Parity; p != nil {
 		r.Parity = &Parity{Requests: p.Requests, Differences: p.Total, Examples: append([]result.Difference{}, p.Differences...)}
 	}
+	r.addShards(run)
 	r.addServices(run.Plan, c)
 	r.addPairs(run.Plan, c.Withheld)
 	r.addStandings(run.Plan, c.Standings)

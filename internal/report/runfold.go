@@ -1,7 +1,6 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -29,28 +28,11 @@ func (r Report) runMarkdown() string {
 
 // circumstances are the facts about a run, one a line.
 func (r Report) circumstances() []Text {
-	m, run := r.Machine, r.Run
+	run := r.Run
 	var out []Text
 	add := func(t ...Text) { out = append(out, t...) }
-	if m.OS != "" {
-		memory := float64(m.Memory)
-		add(say(plain("machine: "), name(m.OS+"/"+m.Arch), plain(" · "), name(cmp.Or(m.CPU, "unknown processor")),
-			plain(" · "+plural(m.Cores, "core")+" · "+quantity(known(memory), "B")+" · "), name(m.Kernel)))
-	}
-	if m.Isolation != "" {
-		add(say(plain("isolation: "), name(m.Isolation)))
-	}
-	if m.Turns != "" {
-		add(say(plain("services ran: "), name(m.Turns), plain(" · cores of the services: "), name(cmp.Or(m.ServiceCPU, "any")),
-			plain(" · of the load generator: "), name(cmp.Or(m.ClientCPU, "any"))))
-	}
-	if len(m.Toolchains) > 0 {
-		var versions []string
-		for _, tool := range slices.Sorted(maps.Keys(m.Toolchains)) {
-			versions = append(versions, m.Toolchains[tool])
-		}
-		add(listed("toolchains: ", versions, func(v string) Text { return say(name(v)) }))
-	}
+	add(r.machineLines()...)
+	add(r.settingLines()...)
 	seed := fmt.Sprintf("seed %d", run.Seed)
 	if run.Attempt > 0 {
 		seed += fmt.Sprintf(" (attempt %d)", run.Attempt)

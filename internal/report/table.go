@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/duet-bench/duet/internal/compare"
@@ -183,7 +184,7 @@ func (r Report) fill(t *table, g group, lines []line) {
 		t.header = append(t.header, title)
 	}
 	for _, l := range lines {
-		cells := []Text{lineName(l, alone)}
+		cells := []Text{r.lineName(l, alone)}
 		for _, row := range l.rows {
 			cells = append(cells, cell(row, alone))
 		}
@@ -194,15 +195,23 @@ func (r Report) fill(t *table, g group, lines []line) {
 	}
 }
 
-// lineName is a line's workload and metric, below each other where the figures take two lines as well.
-func lineName(l line, oneLine bool) Text {
-	if l.workload == "" {
-		return say(metricLabel(l.metric))
-	}
+// lineName is a line's workload and metric, and of a merged run the shard, below each other where the figures take two lines as well.
+func (r Report) lineName(l line, oneLine bool) Text {
+	between, out := "\n", say(metricLabel(l.metric))
 	if oneLine {
-		return say(name(l.workload), plain(" · "), metricLabel(l.metric))
+		between = " · "
 	}
-	return say(name(l.workload), plain("\n"), metricLabel(l.metric))
+	if l.workload != "" {
+		out = say(name(l.workload), plain(between), metricLabel(l.metric))
+	}
+	shard := r.built
+	if l.workload != "" {
+		shard = r.shardOf(l.workload)
+	}
+	if shard != "" {
+		out = append(out, plain(" · shard "+shard))
+	}
+	return out
 }
 
 func (r Report) gap(pair string, l line) *Gap {
@@ -304,6 +313,9 @@ func (r Report) allRows() table {
 		say(plain("service · workload · metric")), say(plain("base → head")), say(plain("change [interval]")),
 		say(plain("margin")), say(plain("detectable")), say(plain("noise")), say(plain("rounds")), say(plain("verdict")), say(plain("why")),
 	}}
+	if len(r.Shards) > 0 {
+		t.header = append(t.header, say(plain("shard")))
+	}
 	for _, row := range r.Rows {
 		title := append(r.label(row.Service), plain(" · "))
 		if row.Workload != "" {
@@ -329,6 +341,10 @@ func (r Report) allRows() table {
 			title, say(plain(figures)), say(plain(moved)), say(plain(share(known(row.Margin)))),
 			say(plain(share(row.Detectable))), say(plain(share(row.Noise))), say(plain(rounds)), verdictText(row), why,
 		})
+		if len(r.Shards) > 0 {
+			last := &t.rows[len(t.rows)-1]
+			*last = append(*last, say(plain(cmp.Or(row.Shard, none))))
+		}
 	}
 	return t
 }
@@ -369,7 +385,11 @@ func (r Report) allGaps() table {
 
 // buildTable is what building cost, a row a service.
 func (r Report) buildTable() table {
-	t := table{header: []Text{say(plain("build")), say(plain("clean")), say(plain("incremental")), say(plain("binary")), say(plain("dependencies"))}}
+	title := "build"
+	if r.built != "" {
+		title = "build (shard " + r.built + ")"
+	}
+	t := table{header: []Text{say(plain(title)), say(plain("clean")), say(plain("incremental")), say(plain("binary")), say(plain("dependencies"))}}
 	for _, service := range r.order {
 		base, head := r.build(service, plan.Base), r.build(service, plan.Head)
 		if base == nil && head == nil {

@@ -139,6 +139,7 @@ func (r Report) summary(o Options) []Text {
 			": what was measured until then is not a verdict. Run it again to get one.")))
 	}
 	out = append(out, r.failureSentences()...)
+	out = append(out, r.shardSentences()...)
 	out = append(out, r.paritySentences()...)
 	out = append(out, r.verdictSentences()...)
 	out = append(out, r.acceptance()...)
@@ -218,6 +219,8 @@ func (r Report) verdictSentences() []Text {
 		return []Text{append(r.moved(worst), plain(amongst(len(regressed), "the worst of", "regression")+": please read."))}
 	case r.Verdict == compare.Regressed || broken || r.State != result.Measured:
 		return nil
+	case len(r.unfinished()) > 0:
+		return []Text{say(plain("Nothing regressed in what was measured. Run again what is missing."))}
 	case r.Base == nil:
 		line := say(Span{Text: "Baseline: none", Bold: true})
 		if r.NoBase != "" {

@@ -106,7 +106,7 @@ func Decode(text []byte) (Run, error) {
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return Run{}, errors.New("decoding run.json: text after its end")
 	}
-	if err := errors.Join(r.checkNames(), r.checkProfiles()); err != nil {
+	if err := errors.Join(r.checkNames(), r.checkProfiles(), r.checkShards()); err != nil {
 		return Run{}, fmt.Errorf("decoding run.json: %w", err)
 	}
 	return r, nil

@@ -20,7 +20,8 @@ type Run struct {
 	Seconds  float64       `json:"seconds"`
 	Attempt  int           `json:"attempt"`
 	Plan     plan.Plan     `json:"plan"`
-	Machine  Machine       `json:"machine"`
+	Machine  Machine       `json:"machine"`          // of a merged run, where the builds were measured: see MachineOf
+	Shards   []Shard       `json:"shards,omitempty"` // of a merged run: its parts, each on a machine of its own
 	Builds   []Build       `json:"builds,omitempty"`
 	Parity   *ParityResult `json:"parity,omitempty"`
 	Rates    []OfferedRate `json:"rates,omitempty"`
