@@ -106,8 +106,8 @@ func first(shards []Shard) int {
 	return slices.IndexFunc(shards, func(s Shard) bool { return s.State != Missing })
 }
 
-// Parts are a merged run's shards as runs of their own, each with its machine's facts and by the plan of the whole. A run
-// of one machine is its own only part.
+// Parts are a merged run's shards as runs of their own, each with its machine's facts and by the plan of the whole; those
+// that are gone have no figures. A run of one machine is its own only part.
 func (r Run) Parts() []Run {
 	if len(r.Shards) == 0 {
 		return []Run{r}
@@ -129,10 +129,12 @@ func (r Run) Parts() []Run {
 				continue
 			}
 			p.Plan.Workloads = append(p.Plan.Workloads, w)
-			of[w.Name] = p
 			if why := s.Gone(); why != "" {
 				p.Stopped[w.Name] = why
-			} else if why := s.Stopped[w.Name]; why != "" {
+				continue
+			}
+			of[w.Name] = p
+			if why := s.Stopped[w.Name]; why != "" {
 				p.Stopped[w.Name] = why
 			}
 		}
