@@ -92,6 +92,7 @@ type matrix struct {
 
 type matrixJob struct {
 	Shard     string `json:"shard"`     // 1/3
+	Index     string `json:"index"`     // 1
 	Workloads string `json:"workloads"` // for people
 	Seed      string `json:"seed"`      // a re-run of one job has another attempt, and must have the same seed
 	Plan      string `json:"plan"`      // the whole plan's digest
@@ -101,7 +102,7 @@ func matrixOf(shards []plan.Plan) matrix {
 	m := matrix{Include: []matrixJob{}}
 	for _, s := range shards {
 		m.Include = append(m.Include, matrixJob{
-			Shard: s.Shard.Name(), Workloads: strings.Join(workloadNames(s), ","), Seed: strconv.FormatUint(s.Seed, 10), Plan: s.Shard.Plan,
+			Shard: s.Shard.Name(), Index: strconv.Itoa(s.Shard.Index), Workloads: strings.Join(workloadNames(s), ","), Seed: strconv.FormatUint(s.Seed, 10), Plan: s.Shard.Plan,
 		})
 	}
 	return m

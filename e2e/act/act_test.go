@@ -29,11 +29,11 @@ import (
 const actVersion = "v0.2.89"
 
 func TestMain(m *testing.M) {
-	part := upload
-	switch {
-	case filepath.Base(os.Args[0]) == "bash":
+	part := map[string]func() error{"upload": upload, "download": download}[os.Getenv("STANDIN")]
+	if filepath.Base(os.Args[0]) == "bash" {
 		part = bash
-	case os.Getenv("STANDIN") != "upload":
+	}
+	if part == nil {
 		os.Exit(m.Run())
 	}
 	if err := part(); err != nil {
@@ -221,6 +221,8 @@ type job struct {
 	event    string
 	payload  object
 	run      int64
+	calls    string         // the workflow that it calls, in this repository; empty: it calls none
+	last     string         // whose job of that one Duet's last step is in
 	during   func(*running) // while it runs
 }
 
@@ -269,8 +271,13 @@ func (w *world) run(j job) ended {
 	w.write(in("event.json"), event)
 	w.write(in("config/act/actrc"), nil) // or it asks
 	w.write(in("secrets"), []byte("GITHUB_TOKEN="+fake.Token+"\n"))
-	text, uses, permissions := witnessed(w.t, j.workflow)
+	text, uses, permissions := witnessed(w.t, "docs/workflows/"+j.workflow, "")
 	w.write(in("work/"+j.path), text)
+	if j.calls != "" { // from Duet's own tree, as `uses:` gets it
+		w.write(in("work/"+j.path), replaced(w.t, text, "shards: auto", "shards: 3"))
+		text, uses, permissions = witnessed(w.t, j.calls, j.last)
+		w.write(filepath.Join(w.action, j.calls), text)
+	}
 	w.hub.Grant(permissions)
 
 	args := []string{
@@ -401,13 +408,21 @@ func (w *world) actionFor(uses string) string {
 	return dir
 }
 
+func replaced(t *testing.T, text []byte, old, with string) []byte {
+	t.Helper()
+	if strings.Count(string(text), old) != 1 {
+		t.Fatalf("%q is not there once: %s", old, text)
+	}
+	return []byte(strings.Replace(string(text), old, with, 1))
+}
+
 var subfolder = regexp.MustCompile(`^([^/@]+/[^/@]+)(/[^@]+)?(@.+)$`)
 
-// witnessed is an example workflow with a last step that writes down what Duet's step has left; uses are the repositories
-// of its actions, permissions its one job's.
-func witnessed(t *testing.T, file string) (text []byte, uses []string, permissions map[string]string) {
+// witnessed is a workflow with a last step, in its one job or in the named one, that writes down what Duet's step has left;
+// uses are the repositories of its actions, permissions its jobs'. A job that calls a workflow stays as it is.
+func witnessed(t *testing.T, file, last string) (text []byte, uses []string, permissions map[string]string) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "workflows", file))
+	text, err := os.ReadFile(filepath.Join("..", "..", file))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -416,14 +431,31 @@ func witnessed(t *testing.T, file string) (text []byte, uses []string, permissio
 		t.Fatalf("%s: %v", file, err)
 	}
 	jobs := value(t, w, "jobs").(yaml.MapSlice)
-	if len(jobs) != 1 {
-		t.Fatalf("%s has %d jobs, and this test knows what to do with one", file, len(jobs))
+	if len(jobs) != 1 && last == "" {
+		t.Fatalf("%s has %d jobs, and which is the last is not said", file, len(jobs))
 	}
-	one := jobs[0].Value.(yaml.MapSlice)
 	permissions = map[string]string{}
-	for _, p := range value(t, one, "permissions").(yaml.MapSlice) {
-		permissions[p.Key.(string)] = p.Value.(string)
+	for _, job := range jobs {
+		one := job.Value.(yaml.MapSlice)
+		for _, p := range value(t, one, "permissions").(yaml.MapSlice) {
+			if scope, level := p.Key.(string), p.Value.(string); permissions[scope] != "write" {
+				permissions[scope] = level
+			}
+		}
+		if slices.ContainsFunc(one, func(m yaml.MapItem) bool { return m.Key == "steps" }) {
+			uses = append(uses, witness(t, file, one, last == "" || job.Key == last)...)
+		}
 	}
+	slices.Sort(uses)
+	if text, err = yaml.Marshal(w); err != nil {
+		t.Fatal(err)
+	}
+	return text, slices.Compact(uses), permissions
+}
+
+// witness adds the last step to a job, if it is to have one, and names the repositories of the job's actions.
+func witness(t *testing.T, file string, one yaml.MapSlice, add bool) (uses []string) {
+	t.Helper()
 	steps := value(t, one, "steps").([]any)
 	id, last := "duet-of-this-test", -1
 	for i := range steps {
@@ -444,10 +476,11 @@ func witnessed(t *testing.T, file string) (text []byte, uses []string, permissio
 	if last < 0 {
 		t.Fatalf("%s does not use Duet", file)
 	}
+	if !add {
+		return uses
+	}
 	duet := slices.DeleteFunc(steps[last].(yaml.MapSlice), func(m yaml.MapItem) bool { return m.Key == "id" })
 	steps[last] = append(duet, yaml.MapItem{Key: "id", Value: id})
-	slices.Sort(uses)
-	uses = slices.Compact(uses)
 	steps = append(steps, yaml.MapSlice{
 		{Key: "name", Value: "witness"}, {Key: "if", Value: "always()"}, {Key: "shell", Value: "bash"},
 		{Key: "env", Value: yaml.MapSlice{{Key: "WITNESS", Value: "${{ toJSON(steps." + id + ") }}"}}},
@@ -458,10 +491,7 @@ func witnessed(t *testing.T, file string) (text []byte, uses []string, permissio
 			one[i].Value = steps
 		}
 	}
-	if text, err = yaml.Marshal(w); err != nil {
-		t.Fatal(err)
-	}
-	return text, uses, permissions
+	return uses
 }
 
 func value(t *testing.T, in yaml.MapSlice, key string) any {

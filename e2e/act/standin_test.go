@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,7 +19,7 @@ import (
 )
 
 // This test binary is also what runs under act in place of parts of GitHub's: bash with the environment that GitHub gives,
-// and actions/upload-artifact.
+// actions/upload-artifact and actions/download-artifact.
 
 // notOnGitHub are the variables that act sets for a composite action's run steps and GitHub does not.
 func notOnGitHub(name string) bool {
@@ -118,6 +119,61 @@ func upload() error {
 	delete(about, "version")
 	about["size"] = fmt.Sprint(len(packed))
 	return call("POST", os.Getenv("ACTIONS_RESULTS_URL")+service+"FinalizeArtifact", about, nil)
+}
+
+// download unpacks the artifacts of a run whose names match, each into a folder of its own.
+func download() error {
+	run, err := runOf(os.Getenv("ACTIONS_RUNTIME_TOKEN"))
+	if err != nil {
+		return err
+	}
+	const service = "twirp/github.actions.results.api.v1.ArtifactService/"
+	about := map[string]any{"workflow_run_backend_id": run, "workflow_job_run_backend_id": run}
+	var found struct{ Artifacts []struct{ Name string } }
+	if err := call("POST", os.Getenv("ACTIONS_RESULTS_URL")+service+"ListArtifacts", about, &found); err != nil {
+		return err
+	}
+	for _, artifact := range found.Artifacts {
+		if ok, err := path.Match(os.Getenv("PATTERN"), artifact.Name); err != nil || !ok {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		about["name"] = artifact.Name
+		var signed struct{ SignedURL string }
+		if err := call("POST", os.Getenv("ACTIONS_RESULTS_URL")+service+"GetSignedArtifactURL", about, &signed); err != nil {
+			return err
+		}
+		answer, err := http.Get(signed.SignedURL)
+		if err != nil {
+			return err
+		}
+		packed, err := io.ReadAll(answer.Body)
+		if err := errors.Join(err, answer.Body.Close(), unpack(packed, filepath.Join(os.Getenv("INTO"), artifact.Name))); err != nil {
+			return fmt.Errorf("%s: %s: %w", artifact.Name, answer.Status, err)
+		}
+	}
+	return nil
+}
+
+// unpack writes a zip's files below a folder.
+func unpack(packed []byte, dir string) error {
+	files, err := zip.NewReader(bytes.NewReader(packed), int64(len(packed)))
+	if err != nil {
+		return err
+	}
+	for _, f := range files.File {
+		text, err := fs.ReadFile(files, f.Name)
+		if err != nil {
+			return err
+		}
+		to := filepath.Join(dir, filepath.FromSlash(f.Name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(to), 0o755), os.WriteFile(to, text, 0o644)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // chosen are the files below some paths, without those after a !. Like the real one it passes by whatever is hidden, a path

@@ -249,7 +249,7 @@ func measuredFixtures() []fixture {
 		identical.c.Gaps[i].Base, identical.c.Gaps[i].Ratio, identical.c.Gaps[i].CI = 0, 0, compare.Interval{}
 	}
 	return []fixture{regressed, accepted, improved, inconclusive, identical, {name: "unchanged", run: newRun(), c: newComparisons()},
-		withoutBase(), singleService(), headOnlyService(), manyServices(false), manyServices(true)}
+		withoutBase(), singleService(), headOnlyService(), manyServices(false), manyServices(true), mergedShards(true), mergedShards(false)}
 }
 
 // whys are a regression with functions to blame, one with none, and one of time alone.
@@ -268,6 +268,37 @@ func whys() []compare.Why {
 			{Name: "main.audit", New: true, File: "main.go", Line: 51, Last: 52, Head: 2, Delta: 2, CI: compare.Interval{2, 2}, Exact: true, Share: 1, Changed: compare.ChangedYes}}},
 		{Service: "go", Workload: "json-pipeline", Words: "Time was lost without more work (instructions (callgrind) unchanged within 0.2 %), so no function is to blame: waiting, locks, cache or the kernel"},
 	}
+}
+
+// mergedShards is a run of three machines: one shard is missing, or two of its machines differ and all are there.
+func mergedShards(missing bool) fixture {
+	f := fixture{name: "merged", run: newRun(), c: newComparisons()}
+	f.run.Plan.Workloads = append(f.run.Plan.Workloads, workload.Workload{Name: "search", Version: 1})
+	other := f.run.Machine
+	other.CPU, other.Isolation = "Intel Xeon", "container: duet (sha256:0)"
+	f.run.Shards = []result.Shard{
+		{Index: 1, Count: 3, Workloads: []string{"url-shortener"}, State: result.Measured, Seconds: 214.3, Machine: &f.run.Machine, Builds: f.run.Builds},
+		{Index: 2, Count: 3, Workloads: []string{"json-pipeline"}, State: result.Measured, Seconds: 180, Machine: &other},
+		{Index: 3, Count: 3, Workloads: []string{"search"}, State: result.Measured, Seconds: 190, Machine: &other},
+	}
+	if !missing {
+		judge(&f.c, row("go", "json-pipeline", "cpu_per_request", 98.2e-6, 1.079, 0.011, compare.Regressed))
+		worst := row("go", "json-pipeline", "cpu_per_request", 98.2e-6, 1.079, 0.011, compare.Regressed)
+		f.c.Worst = &worst
+	}
+	for _, service := range []string{"go", "rust"} {
+		r := row(service, "search", "cpu_per_request", 50e-6, 0.998, 0.006, compare.Unchanged)
+		if missing {
+			r = compare.Comparison{Service: service, Workload: "search", Metric: "cpu_per_request", Unit: r.Unit, Better: r.Better, Margin: r.Margin, Why: "shard 3 of 3 is missing"}
+			f.c.Services[service] = compare.ServiceVerdict{Lang: plan.Lang(service), Verdict: compare.Inconclusive, Why: "search · CPU per request is not judged: shard 3 of 3 is missing"}
+			f.c.Verdict = compare.Inconclusive
+		}
+		f.c.Rows = append(f.c.Rows, r)
+	}
+	if missing {
+		f.name, f.run.Shards[2] = "merged-missing", result.Shard{Index: 3, Count: 3, Workloads: []string{"search"}, State: result.Missing}
+	}
+	return f
 }
 
 func withoutBase() fixture {

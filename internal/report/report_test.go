@@ -127,6 +127,8 @@ func TestHeadline(t *testing.T) {
 		{"cancelled", "### Duet: ⚪ cancelled, not judged\n"},
 		{"running", "### Duet: ⚪ measuring\n"},
 		{"superseded", "### Duet: ⚪ superseded, head moved on\n"},
+		{"merged-missing", "### Duet: ❔ Go inconclusive, ❔ Rust inconclusive\n"},
+		{"merged", "### Duet: ❌ Go regressed, ✅ Rust unchanged\n"},
 	} {
 		found := false
 		for _, f := range fixtures() {

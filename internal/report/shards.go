@@ -99,7 +99,8 @@ func (r Report) machineLines() []Text {
 			out = append(out, append(title, plain(": missing")))
 			continue
 		}
-		title = append(title, plain(fmt.Sprintf(": %s in %s on ", s.State, span(s.Seconds))))
+		ended := map[result.State]string{result.Measured: "measured", result.Cancelled: "cancelled", result.NothingChanged: "nothing to measure"}[s.State]
+		title = append(title, plain(fmt.Sprintf(": %s, %s on ", cmp.Or(ended, "not measured to its end"), span(s.Seconds))))
 		out = append(out, machineLine(title, *s.Machine)...)
 	}
 	return out

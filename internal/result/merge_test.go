@@ -215,22 +215,22 @@ func TestMergeSaysWhatIsMissing(t *testing.T) {
 		broken int      // failures of the whole
 	}{
 		"all there":                  {nil, 0, Measured, nil, "1/3", 0},
-		"one missing":                {nil, 1, Measured, []string{"shard 3/3 is missing"}, "1/3", 0},
-		"two missing":                {nil, 2, Measured, []string{"shard 2/3 is missing", "shard 3/3 is missing"}, "1/3", 0},
-		"the first cancelled":        {func(i int, r *Run) { r.State = map[bool]State{true: Cancelled, false: Measured}[i == 1] }, 0, Measured, []string{"shard 1/3 was cancelled"}, "2/3", 0},
-		"all cancelled, one missing": {func(_ int, r *Run) { r.State = Cancelled }, 1, Cancelled, []string{"shard 1/3 was cancelled", "shard 2/3 was cancelled", "shard 3/3 is missing"}, "1/3", 0},
+		"one missing":                {nil, 1, Measured, []string{"shard 3 of 3 is missing"}, "1/3", 0},
+		"two missing":                {nil, 2, Measured, []string{"shard 2 of 3 is missing", "shard 3 of 3 is missing"}, "1/3", 0},
+		"the first cancelled":        {func(i int, r *Run) { r.State = map[bool]State{true: Cancelled, false: Measured}[i == 1] }, 0, Measured, []string{"shard 1 of 3 was cancelled"}, "2/3", 0},
+		"all cancelled, one missing": {func(_ int, r *Run) { r.State = Cancelled }, 1, Cancelled, []string{"shard 1 of 3 was cancelled", "shard 2 of 3 was cancelled", "shard 3 of 3 is missing"}, "1/3", 0},
 		"a full disk": {func(i int, r *Run) {
 			if i == 2 {
 				r.State, r.Error = NotMeasured, "no space left"
 			}
-		}, 0, Measured, []string{"shard 2/3 could not measure: no space left"}, "1/3", 0},
+		}, 0, Measured, []string{"shard 2 of 3 could not measure: no space left"}, "1/3", 0},
 		"head crashes in one": {func(i int, r *Run) {
 			if i == 2 {
 				failed(r, "measuring a")
 			}
-		}, 0, Measured, []string{"shard 2/3 could not measure go@head: measuring a: exit status 1"}, "1/3", 0},
+		}, 0, Measured, []string{"shard 2 of 3 could not measure go@head: measuring a: exit status 1"}, "1/3", 0},
 		"head builds nowhere": {func(_ int, r *Run) { failed(r, "building") }, 1, NotMeasured,
-			[]string{"shard 1/3 could not measure go@head: building: exit status 1", "shard 2/3 could not measure go@head: building: exit status 1", "shard 3/3 is missing"}, "1/3", 1},
+			[]string{"shard 1 of 3 could not measure go@head: building: exit status 1", "shard 2 of 3 could not measure go@head: building: exit status 1", "shard 3 of 3 is missing"}, "1/3", 1},
 		"nothing changed": {func(_ int, r *Run) { r.State = NothingChanged }, 0, NothingChanged, nil, "1/3", 0},
 	} {
 		files := shardFiles(t, shared(), 3, c.change)

@@ -32,16 +32,18 @@ type Shard struct {
 // Name is the shard as people write it: "2/3".
 func (s Shard) Name() string { return plan.Shard{Index: s.Index, Count: s.Count}.Name() }
 
+func (s Shard) words() string { return fmt.Sprintf("shard %d of %d", s.Index, s.Count) }
+
 // Gone says why nothing of a shard is judged, "" where its figures are. What a cancelled machine had until then is no
 // verdict.
 func (s Shard) Gone() string {
 	switch {
 	case s.State == Missing:
-		return fmt.Sprintf("shard %s is missing", s.Name())
+		return s.words() + " is missing"
 	case s.State == Cancelled:
-		return fmt.Sprintf("shard %s was cancelled", s.Name())
+		return s.words() + " was cancelled"
 	case s.State == NotMeasured && s.Error != "":
-		return fmt.Sprintf("shard %s could not measure: %s", s.Name(), s.Error)
+		return fmt.Sprintf("%s could not measure: %s", s.words(), s.Error)
 	}
 	return ""
 }
@@ -53,10 +55,10 @@ func (s Shard) Unfinished() string {
 	}
 	for _, f := range s.Failures {
 		if f.Variant.Side == plan.Head {
-			return fmt.Sprintf("shard %s could not measure %s: %s: %s", s.Name(), f.Variant, f.Step, f.Error)
+			return fmt.Sprintf("%s could not measure %s: %s: %s", s.words(), f.Variant, f.Step, f.Error)
 		}
 	}
-	return fmt.Sprintf("shard %s could not measure head", s.Name())
+	return s.words() + " could not measure head"
 }
 
 // Unfinished says of each shard of a merged run what is missing of its part.
