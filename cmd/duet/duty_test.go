@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -44,13 +45,19 @@ func TestDuty(t *testing.T) {
 		{"unheard of", modeAuto, draftsMeasure, event(strings.Repeat("x", 100)), "about no code", "about no code", ""},
 		{"measure alone", modeMeasure, draftsMeasure, pull("opened"), works, works, ""},
 		{"fetch alone", modeFetch, draftsMeasure, event("push"), "nothing else", "nothing else", ""},
+		{"a shard's job", modeShard, draftsMeasure, pull("opened"), works, "another job", ""},
+		{"a shard's job, closed", modeShard, draftsMeasure, pull("closed"), "closed", "another job", ""},
+		{"the planning job", modePlan, draftsMeasure, pull("opened"), "another job", "another job", ""},
 		{"without a mode", "", draftsMeasure, event("issue_comment"), works, works, ""},
 		{"pull_request_target", modeAuto, draftsMeasure, event("pull_request_target"), "", "", "stranger's code beside a token"},
-		{"a strange mode", "mesure", draftsMeasure, pull("opened"), "", "", "expected one of auto, measure, publish, fetch"},
+		{"a strange mode", "mesure", draftsMeasure, pull("opened"), "", "", "expected one of auto, measure, publish, fetch, plan, shard, merge"},
 		{"strange drafts", modeAuto, "yes", pull("opened"), "", "", "expected one of measure, skip"},
 	} {
 		d := duty{mode: v.mode, drafts: v.drafts}
-		for step, want := range map[string]string{modeMeasure: v.measure, "gate": v.measure, modePublish: v.publish} {
+		for step, want := range map[string]string{stepMeasure: v.measure, stepGate: v.measure, stepPublish: v.publish} {
+			if step == stepGate && v.mode == modeShard {
+				want = "another job"
+			}
 			why, err := d.idle(step, v.event)
 			switch {
 			case v.wantErr != "":
@@ -64,10 +71,15 @@ func TestDuty(t *testing.T) {
 			}
 		}
 	}
-	for mode, want := range map[string]bool{modeFetch: true, modeAuto: false, modeMeasure: false, modePublish: false} {
+	for mode, does := range map[string]string{
+		modeAuto: "begin measure publish gate", modeMeasure: "begin measure publish gate", modePublish: "begin publish", modeFetch: "fetch",
+		modePlan: "plan begin", modeShard: "measure", modeMerge: "merge publish gate",
+	} {
 		d := duty{mode: mode, drafts: draftsMeasure}
-		if why, err := d.idle(modeFetch, event("push")); err != nil || (why == "") != want {
-			t.Errorf("mode %s: fetch is idle for %q, %v", mode, why, err)
+		for _, step := range []string{stepFetch, stepPlan, stepBegin, stepMeasure, stepMerge, stepPublish, stepGate} {
+			if why, err := d.idle(step, event("push")); err != nil || (why == "") != slices.Contains(strings.Fields(does), step) {
+				t.Errorf("mode %s: %s is idle for %q, %v", mode, step, why, err)
+			}
 		}
 	}
 }

@@ -195,7 +195,8 @@ func (r Report) fill(t *table, g group, lines []line) {
 	}
 }
 
-// lineName is a line's workload and metric, and of a merged run the shard, below each other where the figures take two lines as well.
+// lineName is a line's workload and metric, below each other where the figures take two lines as well; of a merged run
+// the shard, too.
 func (r Report) lineName(l line, oneLine bool) Text {
 	between, out := "\n", say(metricLabel(l.metric))
 	if oneLine {
@@ -378,7 +379,11 @@ func (r Report) allGaps() table {
 		if g.CI != nil {
 			moved += " " + interval(g.CI)
 		}
-		t.rows = append(t.rows, []Text{append(title, metricLabel(g.Metric)), say(plain(factor(g.Base))), say(plain(head)), say(plain(moved))})
+		title = append(title, metricLabel(g.Metric))
+		if g.Shard != "" {
+			title = append(title, plain(" · shard "+g.Shard))
+		}
+		t.rows = append(t.rows, []Text{title, say(plain(factor(g.Base))), say(plain(head)), say(plain(moved))})
 	}
 	return t
 }
