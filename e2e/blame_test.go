@@ -5,8 +5,8 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,7 +24,7 @@ import (
 )
 
 // blameRuns is the variable that says how many runs of perRun callgrind rounds TestFunctionsToBlame makes of each plant;
-// one without it, of the harder plants and of Go code that was moved about. `DUET_BLAME_RUNS=10 go test -v -run Blame ./e2e` prints
+// one without it, of the harder plants and of Go code that was moved about. `DUET_BLAME_RUNS=10 go test -v -run Blame$ ./e2e` prints
 // the figures of docs/methodology.md.
 const blameRuns = "DUET_BLAME_RUNS"
 
@@ -53,16 +53,12 @@ func culprits() []culprit {
 // A planted tenth more of one function is put down to that function and its lines; code that was only moved about is
 // put down to nothing.
 func TestFunctionsToBlame(t *testing.T) {
-	runs, all := 1, false
-	if text := os.Getenv(blameRuns); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 {
-			t.Fatalf("%s=%q: expected a number from 1", blameRuns, text)
-		}
-		runs, all, perRun = n, true, 3
+	runs, all := blameRunsOf(t), false
+	if os.Getenv(blameRuns) != "" {
+		all, perRun = true, 3
 	}
 	repo := plantedRepo(t)
-	run := countRounds(t, repo, runs*perRun, all)
+	run := countRounds(t, repo, runs*perRun, pairBuilds(all))
 	for _, lang := range []plan.Lang{plan.Go, plan.Rust} {
 		for _, c := range culprits() {
 			if !all && c.name == "large" {
@@ -70,7 +66,7 @@ func TestFunctionsToBlame(t *testing.T) {
 			}
 			first := 0
 			for i := range runs {
-				if c.first(t, repo, lang, finding(t, run, lang, c.name, i)) {
+				if c.first(t, repo, lang, finding(t, run, string(lang)+"-none", string(lang)+"-"+c.name, i, i)) {
 					first++
 				}
 			}
@@ -83,11 +79,25 @@ func TestFunctionsToBlame(t *testing.T) {
 			if lang == plan.Rust && !all {
 				break
 			}
-			if f := finding(t, run, lang, "moved", i); len(f.Moved) > 0 {
+			if f := finding(t, run, string(lang)+"-none", string(lang)+"-moved", i, i); len(f.Moved) > 0 {
 				t.Errorf("%s, code that was moved about, run %d: %s is named", lang, i+1, movedText(f))
 			}
 		}
 	}
+}
+
+// blameRunsOf is how many runs are asked for, 1 without the variable.
+func blameRunsOf(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv(blameRuns)
+	if text == "" {
+		return 1
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("%s=%q: expected a number from 1", blameRuns, text)
+	}
+	return n
 }
 
 // first is whether the culprit is the first function named, at its own lines.
@@ -118,7 +128,7 @@ func linesOf(t *testing.T, file, function string) (begin, end int) {
 		t.Fatal(err)
 	}
 	for i, line := range strings.Split(string(text), "\n") {
-		if strings.HasPrefix(line, "func "+function+"(") || strings.HasPrefix(line, "fn "+function+"(") {
+		if begins := regexp.MustCompile(`^(func (\([^)]*\) )?|(async )?fn )` + function + `\(`); begins.MatchString(line) {
 			begin = i + 1
 		}
 		if begin > 0 && line == "}" {
@@ -129,8 +139,8 @@ func linesOf(t *testing.T, file, function string) (begin, end int) {
 	return 0, 0
 }
 
-// finding is what one run says of a plant: base against it over that run's rounds.
-func finding(t *testing.T, run result.Run, lang plan.Lang, name string, i int) profdiff.Finding {
+// finding is what one run says of a plant: base over the i-th run's rounds against it over the j-th's.
+func finding(t *testing.T, run result.Run, base, head string, i, j int) profdiff.Finding {
 	t.Helper()
 	windows := map[string]map[int]profdiff.Window{}
 	for _, c := range run.Costs {
@@ -144,15 +154,21 @@ func finding(t *testing.T, run result.Run, lang plan.Lang, name string, i int) p
 		windows[c.Variant.Service][c.Round] = profdiff.WindowOf(run, c)
 	}
 	var pairs []profdiff.Pair
-	for round := i*perRun + 1; round <= (i+1)*perRun; round++ {
-		pairs = append(pairs, profdiff.Pair{Base: windows[string(lang)+"-none"][round], Head: windows[string(lang)+"-"+name][round]})
+	for round := 1; round <= perRun; round++ {
+		pairs = append(pairs, profdiff.Pair{Base: windows[base][i*perRun+round], Head: windows[head][j*perRun+round]})
 	}
 	f, ok := profdiff.Blame(pairs, profdiff.ByInstructions)
 	if !ok {
-		t.Fatalf("%s %s, run %d: too few rounds of both", lang, name, i+1)
+		t.Fatalf("%s, run %d: too few rounds of both", head, i+1)
 	}
 	return f
 }
+
+// The loops that are planted, by the constant that says how often they turn.
+const (
+	goLoop   = "\tfor i := range %s {\n\t\tplanted ^= i * 31\n\t}\n"
+	rustLoop = "    let (mut planted, mut turn) = (0, 0);\n    while turn < %s {\n        planted = std::hint::black_box(planted) ^ turn;\n        turn += 1;\n    }\n"
+)
 
 // plantedRepo is the bundled pair with the loops, each switched on by a build tag or feature of its name.
 func plantedRepo(t *testing.T) string {
@@ -161,51 +177,57 @@ func plantedRepo(t *testing.T) string {
 	if _, err := pair.Write(t.Context(), repo); err != nil {
 		t.Fatal(err)
 	}
-	const (
-		goLoop   = "\tfor i := range %s {\n\t\tplanted ^= i * 31\n\t}\n"
-		rustLoop = "    let (mut planted, mut turn) = (0, 0);\n    while turn < %s {\n        planted = std::hint::black_box(planted) ^ turn;\n        turn += 1;\n    }\n"
-	)
-	insert := func(file, after, text string) {
-		path := filepath.Join(repo, file)
-		old, err := os.ReadFile(path)
-		if err != nil || strings.Count(string(old), after) != 1 {
-			t.Fatalf("%s: %q stands in it %d times, want once (%v)", file, after, strings.Count(string(old), after), err)
-		}
-		if err := os.WriteFile(path, []byte(strings.Replace(string(old), after, after+text, 1)), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	insert("go/core/pipeline.go", "func parse(body []byte) ([]Record, *Error) {\n", fmt.Sprintf(goLoop, "largeTurns"))
-	insert("go/core/pipeline.go", "func fingerprint(l *Line) string {\n", fmt.Sprintf(goLoop, "smallTurns"))
-	insert("rust/core/src/pipeline.rs", "fn parse(body: &[u8]) -> Result<Vec<Record>, Error> {\n", fmt.Sprintf(rustLoop, "LARGE_TURNS"))
-	insert("rust/core/src/pipeline.rs", "fn fnv(hash: u64, s: &str) -> u64 {\n", fmt.Sprintf(rustLoop, "SMALL_TURNS"))
-	insert("rust/core/src/pipeline.rs", "use crate::{Error, text};\n", `
+	plantSmall(t, repo, 60, 6)
+	insertOnce(t, filepath.Join(repo, "go/core/pipeline.go"), "func parse(body []byte) ([]Record, *Error) {\n", fmt.Sprintf(goLoop, "largeTurns"))
+	insertOnce(t, filepath.Join(repo, "rust/core/src/pipeline.rs"), "fn parse(body: &[u8]) -> Result<Vec<Record>, Error> {\n", fmt.Sprintf(rustLoop, "LARGE_TURNS"))
+	insertOnce(t, filepath.Join(repo, "rust/core/src/pipeline.rs"), "use crate::{Error, text};\n", `
 const LARGE_TURNS: u32 = if cfg!(feature = "large") { 4_500 } else { 0 };
-const SMALL_TURNS: u32 = if cfg!(feature = "small") { 6 } else { 0 };
 `)
-	insert("rust/core/Cargo.toml", "[features]\n", "large = []\nsmall = []\n")
-	insert("rust/axum/Cargo.toml", "[features]\n", "large = [\"duet-core/large\"]\nsmall = [\"duet-core/small\"]\n")
-	for name, text := range map[string]string{
-		"plant.go":       "package core\n\nvar planted int\n",
-		"plant_large.go": "//go:build large\n\npackage core\n\nconst largeTurns = 16_000\n",
-		"plant_flat.go":  "//go:build !large\n\npackage core\n\nconst largeTurns = 0\n",
-		"plant_small.go": "//go:build small\n\npackage core\n\nconst smallTurns = 60\n",
-		"plant_fair.go":  "//go:build !small\n\npackage core\n\nconst smallTurns = 0\n",
-	} {
-		if err := os.WriteFile(filepath.Join(repo, "go", "core", name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, args := range [][]string{{"add", "--all"}, {"-c", "user.name=e2e", "-c", "user.email=e2e@example.com", "commit", "--quiet", "-m", "Loops"}} {
-		if out, err := exec.Command("git", append([]string{"-C", repo}, args...)...).CombinedOutput(); err != nil {
-			t.Fatalf("git %v: %v: %s", args, err, out)
-		}
-	}
+	insertOnce(t, filepath.Join(repo, "rust/core/Cargo.toml"), "[features]\n", "large = []\n")
+	insertOnce(t, filepath.Join(repo, "rust/axum/Cargo.toml"), "[features]\n", "large = [\"duet-core/large\"]\nsmall = [\"duet-core/small\"]\n")
+	writeText(t, filepath.Join(repo, "go/core/plant_large.go"), "//go:build large\n\npackage core\n\nconst largeTurns = 16_000\n")
+	writeText(t, filepath.Join(repo, "go/core/plant_flat.go"), "//go:build !large\n\npackage core\n\nconst largeTurns = 0\n")
+	git(t, repo, "add", "--all")
+	git(t, repo, "commit", "--quiet", "-m", "Loops")
 	return repo
 }
 
-// countRounds counts every build of the pair in so many callgrind rounds, and measures nothing else.
-func countRounds(t *testing.T, repo string, rounds int, all bool) result.Run {
+// plantSmall puts the loop "small" into both cores.
+func plantSmall(t *testing.T, repo string, goTurns, rustTurns int) {
+	t.Helper()
+	insertOnce(t, filepath.Join(repo, "go/core/pipeline.go"), "func fingerprint(l *Line) string {\n", fmt.Sprintf(goLoop, "smallTurns"))
+	rust := filepath.Join(repo, "rust/core/src/pipeline.rs")
+	insertOnce(t, rust, "fn fnv(hash: u64, s: &str) -> u64 {\n", fmt.Sprintf(rustLoop, "SMALL_TURNS"))
+	insertOnce(t, rust, "use crate::{Error, text};\n", fmt.Sprintf("\nconst SMALL_TURNS: u32 = if cfg!(feature = \"small\") { %d } else { 0 };\n", rustTurns))
+	insertOnce(t, filepath.Join(repo, "rust/core/Cargo.toml"), "[features]\n", "small = []\n")
+	for name, text := range map[string]string{
+		"plant.go":       "package core\n\nvar planted int\n",
+		"plant_small.go": fmt.Sprintf("//go:build small\n\npackage core\n\nconst smallTurns = %d\n", goTurns),
+		"plant_fair.go":  "//go:build !small\n\npackage core\n\nconst smallTurns = 0\n",
+	} {
+		writeText(t, filepath.Join(repo, "go", "core", name), text)
+	}
+}
+
+// insertOnce puts a text behind one that stands once in a file.
+func insertOnce(t *testing.T, file, after, text string) {
+	t.Helper()
+	old := read(t, file)
+	if n := strings.Count(old, after); n != 1 {
+		t.Fatalf("%s: %q stands in it %d times, want once", file, after, n)
+	}
+	writeText(t, file, strings.Replace(old, after, after+text, 1))
+}
+
+func writeText(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// countRounds counts builds in so many callgrind rounds, and measures nothing else.
+func countRounds(t *testing.T, repo string, rounds int, services []plan.Service) result.Run {
 	t.Helper()
 	src, err := source.Resolve(t.Context(), source.Options{Repo: repo, Base: "none"})
 	if err != nil {
@@ -224,17 +246,9 @@ func countRounds(t *testing.T, repo string, rounds int, all bool) result.Run {
 		Schema: plan.Schema, Head: src.Head, NoBase: "builds of one commit are compared", Seed: 1, Services: map[plan.Variant]plan.Service{},
 		Workloads: []workload.Workload{w}, Rounds: plan.Rounds{Looks: []int{7}, Confirm: 7, CountLooks: []int{rounds}}, Window: selftest.Window(),
 	}
-	for _, name := range []string{"none", "large", "small", "moved"} {
-		if name == "large" && !all {
-			continue
-		}
-		for _, s := range builds(name) {
-			if name == "moved" && s.Lang == plan.Rust && !all {
-				continue // its build takes as long as all of Go's
-			}
-			p.Services[plan.Variant{Service: s.Name, Side: plan.Head}] = s
-			p.Order = append(p.Order, s.Name)
-		}
+	for _, s := range services {
+		p.Services[plan.Variant{Service: s.Name, Side: plan.Head}] = s
+		p.Order = append(p.Order, s.Name)
 	}
 	variants := slices.SortedFunc(maps.Keys(p.Services), func(a, b plan.Variant) int { return strings.Compare(a.Service, b.Service) })
 	next := func(p plan.Plan, pr plan.Progress) plan.Step {
@@ -270,6 +284,22 @@ func countRounds(t *testing.T, repo string, rounds int, all bool) result.Run {
 func rotate(variants []plan.Variant, by int) []plan.Variant {
 	by %= len(variants)
 	return slices.Concat(variants[by:], variants[:by])
+}
+
+// pairBuilds are the pair's services with and without each plant, the cheap ones alone unless all are asked for.
+func pairBuilds(all bool) (services []plan.Service) {
+	for _, name := range []string{"none", "large", "small", "moved"} {
+		if name == "large" && !all {
+			continue
+		}
+		for _, s := range builds(name) {
+			if name == "moved" && s.Lang == plan.Rust && !all {
+				continue // its build takes as long as all of Go's
+			}
+			services = append(services, s)
+		}
+	}
+	return services
 }
 
 // builds are the pair's services built with a tag and a feature.

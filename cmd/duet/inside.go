@@ -68,7 +68,7 @@ func insideCommand(w world) *cobra.Command {
 			}
 			var out parcel
 			run, err := harness.Run(ctx, order.Plan, harness.Options{
-				Keep: out.keep, Version: versionText(), Attempt: order.Attempt, PassEnv: order.lookup, Settle: compare.Settle,
+				Keep: out.keep, Version: versionText(), Attempt: order.Attempt, PassEnv: order.lookup, Settle: compare.Settle, Doubt: compare.Doubt,
 				Progress: relay{w.stderr}, Fetched: filepath.Join(container.Dir, fetchedFolder),
 				Around: fmt.Sprintf("container: %s, %s", order.Image, bounds),
 			})

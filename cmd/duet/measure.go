@@ -127,7 +127,7 @@ func (p prepared) carryOut(ctx context.Context, w world, keep func(name string, 
 	defer show.End()
 	o := harness.Options{
 		Source: p.source, Version: versionText(), Attempt: p.attempt,
-		PassEnv: w.lookup, Settle: compare.Settle, Progress: show, Seed: cacheFolder(w), Keep: keep,
+		PassEnv: w.lookup, Settle: compare.Settle, Doubt: compare.Doubt, Progress: show, Seed: cacheFolder(w), Keep: keep,
 	}
 	for _, warning := range p.plan.Warnings {
 		show.Note("note: %s", warning)

@@ -98,8 +98,15 @@ func printPlan(out io.Writer, p plan.Plan) error {
 	}
 	estimate := plan.Estimates(p)
 	fmt.Fprintf(out, "with  %s\n", p.Choice())
-	fmt.Fprintf(out, "seed  %d\ntime  about %s: builds %s, measuring %s, instructions %s, confirmation up to %s, profiles %s\n\n", p.Seed,
-		minutes(estimate.Total()), minutes(estimate.Build), minutes(estimate.Measure), minutes(estimate.Count), minutes(estimate.Confirm), minutes(estimate.Profile))
+	fmt.Fprintf(out, "seed  %d\ntime  about %s: builds %s, measuring %s, instructions %s, confirmation up to %s", p.Seed,
+		minutes(estimate.Total()), minutes(estimate.Build), minutes(estimate.Measure), minutes(estimate.Count), minutes(estimate.Confirm))
+	if estimate.Cross > 0 {
+		fmt.Fprintf(out, ", cross-check up to %s", minutes(estimate.Cross))
+	}
+	if estimate.Profile > 0 {
+		fmt.Fprintf(out, ", profiles %s", minutes(estimate.Profile))
+	}
+	fmt.Fprint(out, "\n\n")
 	var rows [][]string
 	for i, step := range plan.Steps(p) {
 		what, order := describeStep(step)
@@ -149,6 +156,10 @@ func describeStep(s plan.Step) (what, order string) {
 		return "parity: compare the answers of all variants", ""
 	case plan.StepCalibrate:
 		return s.Workload + ": find the offered rate", ""
+	case plan.StepDoubt:
+		return "cross-check: which regressions of Rust are in doubt", ""
+	case plan.StepCross:
+		return "cross-check: build again with one codegen unit", variants(s.Start)
 	case plan.StepCount:
 		what = fmt.Sprintf("callgrind: %s round %d", s.Phase, s.Round)
 		return what, fmt.Sprintf("starts %s; windows %s", variants(s.Start), strings.Join(s.Windows, " "))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -108,6 +109,7 @@ func (w *Workshop) prepare(ctx context.Context, r *recipe) error {
 	if err != nil {
 		return err
 	}
+	maps.Copy(r.buildEnv, w.site.Env)
 	for _, knob := range []string{"GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GODEBUG", "TOKIO_WORKER_THREADS", "MALLOC_ARENA_MAX", "LD_PRELOAD"} {
 		if value, ok := r.service.Env[knob]; ok {
 			r.settings[knob] = value
@@ -226,7 +228,9 @@ func (w *Workshop) build(ctx context.Context, r *recipe, b *Built) error {
 	if r.measured != nil {
 		r.measured(ctx, b.Binary, &b.Record)
 	}
-	w.rebuild(ctx, r, &b.Record)
+	if !w.site.again {
+		w.rebuild(ctx, r, &b.Record)
+	}
 	return errors.Join(ctx.Err(), w.site.Box.KillAll(ctx))
 }
 

@@ -128,7 +128,7 @@ func chooseBin(s plan.Service, bins []cargoBin) (cargoBin, error) {
 func (w *Workshop) rustEnvironment(r *recipe) {
 	r.buildEnv = map[string]string{
 		"PATH":                             w.searchPath(r.tools),
-		"CARGO_HOME":                       filepath.Join(w.cache(), "cargo"),
+		"CARGO_HOME":                       w.cargoHome(),
 		"RUSTC":                            r.tools.bin("rustc"),
 		"RUSTC_WRAPPER":                    "",
 		"RUSTC_WORKSPACE_WRAPPER":          "",

@@ -29,6 +29,8 @@ type Options struct {
 	// Profiles says that BuildForProfiles will be asked for: what its agent needs of Go's standard library is then compiled
 	// with the rest of it, once, instead of for every service.
 	Profiles bool
+	// Again keeps what it takes to EnterAgain. Without it that fails.
+	Again bool
 }
 
 // Workshop owns the one path at which both sides are built. Its use, in this order:
@@ -39,6 +41,7 @@ type Options struct {
 //		err = shop.Enter(ctx, Site{Side: side, Box: box, Repo: "repo", Services: …}) // moves, resolves, downloads
 //		built, err := shop.Build(ctx, "go", out)                                     // for each service
 //		err = shop.Leave(ctx)                                                        // removes tree and caches
+//	// perhaps, with Options.Again: EnterAgain in the place of Enter, to build in another way
 //	err = shop.Close()
 //
 // It is not for use by several goroutines.
@@ -50,6 +53,7 @@ type Workshop struct {
 	goHost   *goHost                           // once looked up
 	compiled map[string]map[string]bool        // packages of the standard library, by toolchain
 	sysroots map[string]sysroot                // by channel
+	again    again
 }
 
 // Site is one side's stay in the workshop.
@@ -60,11 +64,14 @@ type Site struct {
 	// is a sibling in the same tree.
 	Repo     string
 	Services []plan.Service
+	// Env is what builds see beside what Duet sets; of EnterAgain alone.
+	Env map[string]string
 }
 
 // site is a Site that was entered.
 type site struct {
 	Site
+	again   bool
 	root    *os.Root // of the tree
 	recipes map[string]*recipe
 	made    []made
@@ -134,6 +141,9 @@ func (w *Workshop) enter(ctx context.Context, s Site) error {
 	} else if err := w.download(ctx); err != nil {
 		return err
 	}
+	if err := w.putAside(ctx); err != nil {
+		return err
+	}
 	return w.compileStandardLibrary(ctx)
 }
 
@@ -148,6 +158,11 @@ func (w *Workshop) moveIn(ctx context.Context, s Site) error {
 	if err := w.enterCache(s); err != nil {
 		return err
 	}
+	return w.settle(ctx, s)
+}
+
+// settle gives the side its tree and finds out how each service is built.
+func (w *Workshop) settle(ctx context.Context, s Site) error {
 	if err := s.Box.Own(w.tree()); err != nil {
 		return err
 	}

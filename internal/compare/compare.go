@@ -73,7 +73,8 @@ type Comparison struct {
 	Identical  bool          `json:"identical,omitempty"`
 	MoreRounds int           `json:"more_rounds,omitempty"` // inconclusive: how many more would settle it; 0: unknown
 	Verdict    Verdict       `json:"verdict"`
-	Why        string        `json:"why,omitempty"` // of a verdict that needs words
+	Compiler   bool          `json:"compiler,omitempty"` // a regression that a cross-check put down to the compiler
+	Why        string        `json:"why,omitempty"`      // of a verdict that needs words
 }
 
 // Gap is Rust ÷ Go of one metric and its change from base to head. Described, never judged.

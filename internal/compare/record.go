@@ -28,6 +28,7 @@ type record struct {
 	run       *result.Run
 	trials    map[cell]map[mark]*result.Trial
 	costs     map[cell]map[mark]*result.Cost
+	crossed   map[cell]map[mark]*result.Cost // of the cross-check's builds
 	builds    map[plan.Variant]*result.Build
 	identical map[string]bool // by service: inputs are the same at both sides
 	// each are the machines of a merged run that have something to say, and parts all of them by their workloads: a row is
@@ -44,6 +45,7 @@ func newRecord(run *result.Run) record {
 		run:       run,
 		trials:    map[cell]map[mark]*result.Trial{},
 		costs:     map[cell]map[mark]*result.Cost{},
+		crossed:   map[cell]map[mark]*result.Cost{},
 		builds:    map[plan.Variant]*result.Build{},
 		identical: map[string]bool{},
 	}
@@ -66,12 +68,15 @@ func newRecord(run *result.Run) record {
 	}
 	for i := range run.Costs {
 		cost := &run.Costs[i]
-		c := cell{cost.Variant, cost.Workload}
-		if r.costs[c] == nil {
-			r.costs[c] = map[mark]*result.Cost{}
+		c, of := cell{cost.Variant, cost.Workload}, r.costs
+		if cost.Build != "" || cost.Phase == plan.Cross {
+			of = r.crossed
 		}
-		if at := (mark{cost.Phase, cost.Round}); r.costs[c][at] == nil {
-			r.costs[c][at] = cost
+		if of[c] == nil {
+			of[c] = map[mark]*result.Cost{}
+		}
+		if at := (mark{cost.Phase, cost.Round}); of[c][at] == nil {
+			of[c][at] = cost
 		}
 	}
 	return r

@@ -31,15 +31,15 @@ func Run(run result.Run) Comparisons {
 		}
 		return c
 	}
-	c.Rows = r.rows(services)
-	contradict(c.Rows)
-	r.survivors(c.Rows)
+	c.Rows = r.judged(services)
+	c.Why = r.whys(services, c.Rows)
+	r.withdraw(c.Rows, c.Why)
+	unexplained(c.Rows, c.Why)
 	for _, service := range services {
 		c.Services[service] = r.serviceVerdict(service, c.Rows)
 	}
 	c.Verdict = overall(c.Services)
 	c.Worst = worst(c.Rows)
-	c.Why = r.whys(services, c.Rows)
 	differ := r.agreement()
 	c.ParityBroke, c.Withheld = differ.broke, differ.unlike
 	c.Gaps, c.Standings = r.gaps(differ), r.standings(services)
@@ -62,7 +62,15 @@ func (r record) onlyAtBase() (warnings []string) {
 	return warnings
 }
 
-// rows are all rows of the report, judged.
+// judged are all rows of the report, with what more than one of them decides; a cross-check may yet withdraw some.
+func (r record) judged(services []string) []Comparison {
+	rows := r.rows(services)
+	contradict(rows)
+	r.survivors(rows)
+	return rows
+}
+
+// rows are all rows of the report, each judged by itself.
 func (r record) rows(services []string) []Comparison {
 	var all []candidate
 	for _, service := range services {

@@ -87,6 +87,9 @@ func (r record) serviceVerdict(service string, rows []Comparison) ServiceVerdict
 		case unsure != "":
 		case row.Verdict == Inconclusive && (work || isMemory(row.Metric)):
 			unsure = fmt.Sprintf("%s · %s is inconclusive", row.Workload, label(row.Metric))
+			if row.Compiler {
+				unsure = fmt.Sprintf("%s · %s: %s", row.Workload, label(row.Metric), row.Why)
+			}
 		case row.Verdict == NotJudged && work:
 			unsure = fmt.Sprintf("%s · %s is not judged: %s", row.Workload, label(row.Metric), row.Why)
 		}

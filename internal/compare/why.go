@@ -22,6 +22,9 @@ type Why struct {
 	Smallest  float64  `json:"smallest"` // a change of one function that would have been named
 	Rounds    int      `json:"rounds"`   // callgrind rounds that it stands on
 	Words     string   `json:"words,omitempty"`
+	Cross     string   `json:"cross,omitempty"`    // what a cross-check found
+	Compiler  bool     `json:"compiler,omitempty"` // it explains the regression
+	Unknown   bool     `json:"-"`                  // the binary does not say whose its functions are
 }
 
 // Blamed is a function that costs more at head.
@@ -78,6 +81,26 @@ func (r record) whys(services []string, rows []Comparison) []Why {
 		}
 	}
 	return all
+}
+
+// unexplained says of regressed rows of work and time that no function's instructions changed with them: code that only
+// lies elsewhere in memory can be that much slower, in every round.
+func unexplained(rows []Comparison, whys []Why) {
+	for _, w := range whys {
+		if len(w.Functions) > 0 || w.Measure != "" && (w.Measure != "instructions" || w.Rounds == 0 || w.Unknown) {
+			continue
+		}
+		for i := range rows {
+			row := &rows[i]
+			switch {
+			case row.Service != w.Service || row.Workload != w.Workload || row.Verdict != Regressed || row.Why != "":
+			case row.Metric == result.CPUPerRequest || isTime(row.Metric):
+				row.Why = "no function's instructions changed by enough to be named: where code lies in memory can cost that much time"
+			case isWork(row.Metric):
+				row.Why = "no one function changed by enough to be named"
+			}
+		}
+	}
 }
 
 func isTime(metric string) bool {
@@ -168,6 +191,7 @@ func (r record) blame(service, workload string, m profdiff.Measure, pairs []prof
 	disagree := r.disagreement(service, workload, w.Functions)
 	switch {
 	case !f.Own:
+		w.Unknown = true
 		w.Words = "No function of the service's own is known: its binary has no symbols that say so"
 	case len(w.Functions) == 0:
 		w.Words = "No function explains it"

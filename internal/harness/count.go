@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/duet-bench/duet/internal/build"
 	"github.com/duet-bench/duet/internal/load"
 	"github.com/duet-bench/duet/internal/plan"
 	"github.com/duet-bench/duet/internal/profdiff"
@@ -192,13 +193,14 @@ func (s *session) slots() int {
 // nothing measured after it could be trusted with.
 func (s *session) countOne(ctx context.Context, step plan.Step, v plan.Variant, slot int) ([]result.Cost, error) {
 	var costs []result.Cost
+	built, named := s.counts(v, step.Phase)
 	for _, name := range step.Windows {
 		if s.absent[cell{v, name}] {
 			continue // it cannot serve this one
 		}
-		costs = append(costs, result.Cost{Variant: v, Workload: name, Phase: step.Phase, Round: s.begun[roundsKey{phase: step.Phase}] + 1})
+		costs = append(costs, result.Cost{Variant: v, Workload: name, Build: named, Phase: step.Phase, Round: s.begun[roundsKey{phase: step.Phase}] + 1})
 	}
-	running, err := s.startCounted(ctx, v, slot)
+	running, err := s.startCounted(ctx, v, built, slot)
 	if err != nil {
 		return spoil(costs, err), nil
 	}
@@ -224,15 +226,15 @@ func spoil(costs []result.Cost, err error) []result.Cost {
 }
 
 // startCounted starts a variant under callgrind, on a core of its slot's own.
-func (s *session) startCounted(ctx context.Context, v plan.Variant, slot int) (*service.Service, error) {
-	if err := errors.Join(s.binaries[v].Verify(), s.boxes[v].Renew()); err != nil {
+func (s *session) startCounted(ctx context.Context, v plan.Variant, built build.Built, slot int) (*service.Service, error) {
+	if err := errors.Join(built.Verify(), s.boxes[v].Renew()); err != nil {
 		return nil, err
 	}
 	var cpus []int
 	if n := len(s.cores.allowed); n > 0 {
 		cpus = []int{s.cores.allowed[slot%n]}
 	}
-	return s.startWrapped(ctx, v, s.binaries[v].Binary, cpus, func(env map[string]string) service.Wrap {
+	return s.startWrapped(ctx, v, built.Binary, cpus, func(env map[string]string) service.Wrap {
 		return s.pass.callgrind.Wrap(s.boxes[v], env)
 	})
 }
@@ -314,7 +316,9 @@ func (s *session) readCounts(ctx context.Context, running *service.Service, cost
 	}
 	lang := s.run.Plan.Services[cost.Variant].Lang
 	cost.Buckets, cost.Allocations = profdiff.Split(dump, lang), profdiff.Allocations(dump, lang)
-	s.charge(cost, dump)
+	if cost.Build == "" { // a cross-check asks how much, not where
+		s.charge(cost, dump)
+	}
 	return nil
 }
 

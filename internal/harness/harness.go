@@ -24,6 +24,7 @@ type Options struct {
 	Attempt int
 	PassEnv func(name string) (string, bool) // looks a pass_env name up; nil passes nothing
 	Settle  func(*result.Run) []plan.Row     // compare.Settle: the harness itself has no opinions
+	Doubt   func(*result.Run) []plan.Doubt   // compare.Doubt: what a cross-check may explain; nil: nothing is cross-checked
 	// Next decides the next step; nil: plan.Next. The self-test has an order of its own.
 	Next func(plan.Plan, plan.Progress) plan.Step
 	// Observe hears of every round right after it was recorded, with the trials and costs it brought; nil: nobody does.
@@ -122,6 +123,10 @@ func (s *session) walk(ctx context.Context) error {
 			err = s.round(ctx, step)
 		case plan.StepProfile:
 			err = s.profile(ctx, step)
+		case plan.StepDoubt:
+			s.doubt()
+		case plan.StepCross:
+			err = s.cross(ctx, step)
 		default:
 			err = fmt.Errorf("plan asked for an unknown step %q", step.Kind)
 		}
@@ -142,6 +147,8 @@ func stepName(s plan.Step) string {
 		return fmt.Sprintf("counting instructions, %s round %d", s.Phase, s.Round)
 	case plan.StepProfile:
 		return "profiling " + s.Workload
+	case plan.StepCross:
+		return "cross-checking"
 	case plan.StepRound:
 		return fmt.Sprintf("measuring %s, %s round %d", s.Workload, s.Phase, s.Round)
 	default:

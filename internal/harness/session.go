@@ -36,6 +36,7 @@ type session struct {
 	buildBoxes []*sandbox.Box
 	boxes      map[plan.Variant]*sandbox.Box
 	binaries   map[plan.Variant]build.Built
+	again      map[plan.Variant]build.Built        // of the cross-check
 	spaces     map[plan.Variant]*service.Namespace // only for fixed ports, and where Duet may make them
 	together   bool                                // all variants alive at once
 	cores      cores
@@ -75,6 +76,7 @@ func newSession(ctx context.Context, run *result.Run, o Options) (*session, erro
 		},
 		pass: newInstructions(), hardware: findHardware(),
 		boxes: map[plan.Variant]*sandbox.Box{}, binaries: map[plan.Variant]build.Built{},
+		again:  map[plan.Variant]build.Built{},
 		spaces: map[plan.Variant]*service.Namespace{}, rates: map[string]float64{}, spoilt: map[cell]int{}, absent: map[cell]bool{}, begun: map[roundsKey]int{},
 		profiled: map[plan.Variant]profiledBuild{},
 		cores:    chooseCores(allowedCores(), siblingsFromSysfs),
@@ -108,7 +110,7 @@ func (s *session) prepare(ctx context.Context) error {
 	}
 	var err error
 	s.shop, err = build.NewWorkshop(build.Options{
-		Dir: filepath.Join(s.work, "shop"), Environ: os.Environ(), Seed: s.o.Seed,
+		Dir: filepath.Join(s.work, "shop"), Environ: os.Environ(), Seed: s.o.Seed, Again: s.o.Doubt != nil && s.run.Plan.MayCross(),
 		Progress: func(step string) { s.o.Progress.Update("%s", step) },
 	})
 	if err != nil {

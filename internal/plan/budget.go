@@ -26,6 +26,8 @@ const (
 	// countConfirm callgrind rounds confirm a count: they repeat within 0.1 to 0.5 % (METHOD.md section 1), so that few
 	// rounds hold the family-wise error where time needs seven.
 	countConfirm = 4
+	// crossCap is enough to build both sides of a service with 200 crates again on two cores.
+	crossCap = 10 * time.Minute
 
 	// maxTrials keeps run.json within its 8 MiB: a trial takes 1.3 kB without what is there to be looked at alone.
 	maxTrials = 5500
@@ -89,6 +91,9 @@ func (p *Plan) count(limit time.Duration) {
 		return
 	}
 	p.Rounds.CountLooks, p.Rounds.CountConfirm, p.Rounds.CountCap = countLooks(), countConfirm, limit
+	if p.rustCompared() {
+		p.Rounds.CrossCap = crossCap
+	}
 }
 
 func (p *Plan) anyBase() bool {

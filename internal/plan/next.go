@@ -8,8 +8,8 @@ import (
 // Next is the next thing to do. It is a pure function: the same plan and progress give the same step.
 //
 //	build base's variants, then head's ▸ parity ▸ calibrate each workload ▸ callgrind rounds to their looks ▸ screening
-//	rounds, in turns over the workloads, to the looks ▸ callgrind rounds and then rounds that confirm suspects ▸
-//	profiles of each workload ▸ done
+//	rounds, in turns over the workloads, to the looks ▸ callgrind rounds and then rounds that confirm suspects ▸ the
+//	cross-check of Rust's regressions ▸ profiles of each workload ▸ done
 //
 // A service whose head variant failed is given up, and the others go on; one whose base variant failed, or whose
 // inputs are identical, is measured at head alone.
@@ -31,7 +31,7 @@ func Next(p Plan, pr Progress) Step {
 			return Step{Kind: StepCalibrate, Workload: w.Name}
 		}
 	}
-	for _, next := range []func(Progress, []Variant) (Step, bool){p.screenCounts, p.screen, p.confirmCounts, p.confirm, p.profile} {
+	for _, next := range []func(Progress, []Variant) (Step, bool){p.screenCounts, p.screen, p.confirmCounts, p.confirm, p.cross, p.profile} {
 		if step, ok := next(pr, live); ok {
 			return step
 		}

@@ -193,6 +193,9 @@ type Rounds struct {
 	CountLooks   []int         `json:"count_looks,omitempty"`
 	CountConfirm int           `json:"count_confirm,omitempty"`
 	CountCap     time.Duration `json:"count_cap_ns,omitempty"`
+	// CrossCap is how long building both sides again may take for a cross-check, whose callgrind rounds have another
+	// CountCap. 0: there is none.
+	CrossCap time.Duration `json:"cross_cap_ns,omitempty"`
 }
 
 // Window is how one trial's measuring time is spent.

@@ -3,10 +3,12 @@ package plan
 // Phase is what a round's figures may be used for.
 type Phase string
 
-// Screening picks suspects; confirmation judges them on fresh rounds alone.
+// Screening picks suspects; confirmation judges them on fresh rounds alone; a cross-check asks of regressions whether the
+// compiler's inlining explains them.
 const (
 	Screen  Phase = "screen"
 	Confirm Phase = "confirm"
+	Cross   Phase = "cross-check"
 )
 
 // StepKind is what the harness does next.
@@ -20,6 +22,8 @@ const (
 	StepCount     StepKind = "count"     // a callgrind round: fresh processes that serve all workloads in successive windows
 	StepRound     StepKind = "round"     // one workload, all its live variants
 	StepProfile   StepKind = "profile"   // one workload, all its live variants: the sampling passes
+	StepDoubt     StepKind = "doubt"     // ask which regressions are to be cross-checked
+	StepCross     StepKind = "cross"     // build both sides of the services in doubt again, with OneUnit
 	StepDone      StepKind = "done"
 )
 
@@ -30,7 +34,7 @@ type Step struct {
 	Workload string    // calibrate, round, profile
 	Phase    Phase     // count, round
 	Round    int       // count, round: from 1 within its phase
-	Start    []Variant // count, round, profile: the order in which variants are started
+	Start    []Variant // count, round, profile: the order in which variants are started; cross: in which they are built
 	// Windows are a callgrind round's workloads, in the order in which each process serves them.
 	Windows []string
 	// Open and Closed are the blocks of the two stages: each is one turn through all variants.
@@ -54,6 +58,9 @@ type Progress struct {
 	Profiled   map[string]bool          // by workload
 	Rows       []Row                    // as the last Settle left them
 	Stopped    map[string]string        // workloads given up, and why
+	Asked      bool                     // what is in doubt was asked for
+	Doubts     []Doubt                  // the answer
+	BuiltAgain bool                     // both sides of the services in doubt, with OneUnit
 }
 
 // Row is one judged row of the report and where it stands.

@@ -2,7 +2,8 @@ package plan
 
 import "time"
 
-// Steps is the maximal order: every build works, every row stays open to the last look and is suspect then.
+// Steps is the maximal order: every build works, every row stays open to the last look and is suspect then, and every
+// Rust service is in doubt.
 func Steps(p Plan) []Step {
 	pr := Progress{
 		Built: map[Variant]bool{}, Calibrated: map[string]bool{}, Rounds: map[string]map[Phase]int{},
@@ -21,6 +22,10 @@ func Steps(p Plan) []Step {
 			pr.ParityDone = true
 		case StepCalibrate:
 			pr.Calibrated[step.Workload] = true
+		case StepDoubt:
+			pr.Asked, pr.Doubts = true, p.allDoubts()
+		case StepCross:
+			pr.BuiltAgain = true
 		case StepCount:
 			pr.Counted[step.Phase] = step.Round
 			if step.Settle {
@@ -59,17 +64,35 @@ func (p Plan) undecided(pr Progress) []Row {
 	return rows
 }
 
+// allDoubts has every Rust service, in all workloads.
+func (p Plan) allDoubts() []Doubt {
+	var names []string
+	for _, w := range p.Workloads {
+		names = append(names, w.Name)
+	}
+	var all []Doubt
+	for _, name := range p.ServiceNames() {
+		if p.Services[Variant{name, Head}].Lang == Rust {
+			all = append(all, Doubt{Service: name, Workloads: names})
+		}
+	}
+	return all
+}
+
 // Estimate is how long a plan takes at most. Builds are guesses: only a build can tell.
 type Estimate struct {
 	Build   time.Duration // all variants, clean and incremental
 	Count   time.Duration // the instructions pass, within its cap
 	Measure time.Duration // parity, calibration and screening to the last look
 	Confirm time.Duration // if every service had a suspect in every workload
+	Cross   time.Duration // building again, and its callgrind rounds, if every Rust service were in doubt
 	Profile time.Duration // the sampling passes
 }
 
 // Total is the sum of the parts.
-func (e Estimate) Total() time.Duration { return e.Build + e.Count + e.Measure + e.Confirm + e.Profile }
+func (e Estimate) Total() time.Duration {
+	return e.Build + e.Count + e.Measure + e.Confirm + e.Cross + e.Profile
+}
 
 // What the parts around the measuring windows take, as the bundled pair takes them.
 const (
@@ -96,6 +119,8 @@ func Estimates(p Plan) Estimate {
 			} else {
 				e.Build += goBuild
 			}
+		case StepCross:
+			e.Cross += min(rustBuild*time.Duration(len(step.Start)), p.Rounds.CrossCap)
 		case StepParity:
 			e.Measure += parityTime * time.Duration(len(p.Services)*len(p.Workloads))
 		case StepCalibrate:
@@ -114,8 +139,13 @@ func Estimates(p Plan) Estimate {
 			}
 		}
 	}
-	for _, took := range counting {
-		e.Count += min(took, p.Rounds.CountCap)
+	for phase, took := range counting {
+		took = min(took, p.Rounds.CountCap)
+		if phase == Cross {
+			e.Cross += took
+		} else {
+			e.Count += took
+		}
 	}
 	return e
 }

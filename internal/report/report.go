@@ -138,6 +138,7 @@ type Row struct {
 	Confirmed  bool            `json:"confirmed,omitempty"`
 	Identical  bool            `json:"identical,omitempty"`
 	MoreRounds int             `json:"more_rounds,omitempty"`
+	Compiler   bool            `json:"compiler,omitempty"` // a regression that a cross-check put down to the compiler
 	Why        string          `json:"why,omitempty"`
 	Shard      string          `json:"shard,omitempty"` // of a merged run: whose machine measured it
 }
@@ -240,7 +241,7 @@ func newRow(c compare.Comparison) Row {
 		Service: c.Service, Workload: c.Workload, Metric: c.Metric, Unit: c.Unit, Better: "lower",
 		Base: known(c.Base), Head: known(c.Head), Ratio: known(c.Ratio), CI: ends(c.CI), Level: known(c.Level),
 		Margin: finite(c.Margin), Detectable: known(c.Detectable), Verdict: c.Verdict, Rounds: c.Rounds,
-		Confirmed: c.Confirmed, Identical: c.Identical, MoreRounds: c.MoreRounds, Why: c.Why,
+		Confirmed: c.Confirmed, Identical: c.Identical, MoreRounds: c.MoreRounds, Compiler: c.Compiler, Why: c.Why,
 	}
 	if c.Better == result.Higher {
 		row.Better = "higher"

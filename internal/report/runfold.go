@@ -70,7 +70,11 @@ func (r Report) measured() []Text {
 	}
 	add(listed("rounds: ", run.Rounds, func(x Rounds) Text { return say(name(x.Workload), plain(phases(x.Screen, x.Confirm))) }))
 	if c := run.Callgrind; c != nil {
-		add(say(plain("callgrind rounds:" + phases(c.Screen, c.Confirm))))
+		words := "callgrind rounds:" + phases(c.Screen, c.Confirm)
+		if c.Cross > 0 {
+			words += ", " + count(c.Cross) + " to cross-check with one codegen unit"
+		}
+		add(say(plain(words)))
 	}
 	add(listed("offered rates: ", run.Rates, func(x Rate) Text {
 		return say(name(x.Workload), plain(" "+quantity(known(x.PerSecond), "req/s")))

@@ -74,6 +74,7 @@ type Rounds struct {
 type CallgrindRounds struct {
 	Screen  int `json:"screen"`
 	Confirm int `json:"confirm"`
+	Cross   int `json:"cross,omitempty"` // of both sides built with one codegen unit
 }
 
 // Rate is the offered rate of a workload's fixed-rate stage.
@@ -133,9 +134,12 @@ func callgrindRounds(costs []result.Cost) *CallgrindRounds {
 	}
 	var c CallgrindRounds
 	for _, cost := range costs {
-		if cost.Phase == plan.Confirm {
+		switch cost.Phase {
+		case plan.Confirm:
 			c.Confirm = max(c.Confirm, cost.Round)
-		} else {
+		case plan.Cross:
+			c.Cross = max(c.Cross, cost.Round)
+		default:
 			c.Screen = max(c.Screen, cost.Round)
 		}
 	}

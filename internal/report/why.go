@@ -20,6 +20,8 @@ type Why struct {
 	Smallest  *float64   `json:"smallest"` // a change of one function that would have been named
 	Rounds    int        `json:"rounds,omitempty"`
 	Words     string     `json:"words,omitempty"`
+	Cross     string     `json:"cross,omitempty"`    // what a cross-check with one codegen unit found
+	Compiler  bool       `json:"compiler,omitempty"` // it puts the change down to the compiler
 }
 
 // Function is one that costs more at head.
@@ -53,6 +55,7 @@ func newWhys(of []compare.Why) []Why {
 		why := Why{
 			Service: w.Service, Workload: w.Workload, Measure: w.Measure, Unit: w.Unit, Base: known(w.Base), Head: known(w.Head),
 			Functions: make([]Function, 0, len(w.Functions)), Smallest: known(w.Smallest), Rounds: w.Rounds, Words: w.Words,
+			Cross: w.Cross, Compiler: w.Compiler,
 		}
 		for _, f := range w.Functions {
 			function := Function{
@@ -86,8 +89,20 @@ func (w Why) title(r Report) Text {
 	return t
 }
 
-// words are what a table does not say: that nothing is named, and how small a change would have been.
+// words are what a table does not say: that nothing is named, how small a change would have been, and what a cross-check
+// found.
 func (w Why) words() Text {
+	t := w.unnamed()
+	if w.Cross == "" {
+		return t
+	}
+	if t != nil {
+		t = append(t, plain(" "))
+	}
+	return append(t, Span{Text: w.Cross, Bold: w.Compiler}, plain("."))
+}
+
+func (w Why) unnamed() Text {
 	if w.Words == "" {
 		return nil
 	}

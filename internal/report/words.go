@@ -266,7 +266,12 @@ func (r Report) moved(row Row) Text {
 // doubtSentences says what could not be judged, in words.
 func (r Report) doubtSentences() []Text {
 	var out []Text
-	if n := len(r.with(compare.Inconclusive)); n > 0 {
+	noisy := slices.DeleteFunc(r.with(compare.Inconclusive), func(row Row) bool { return row.Compiler })
+	if n := len(r.with(compare.Inconclusive)) - len(noisy); n > 0 {
+		out = append(out, say(plain(plural(n, "row")+" regressed and count"+map[bool]string{true: "s", false: ""}[n == 1]+
+			" as inconclusive: the compiler's inlining, not your code, explains "+map[bool]string{true: "it", false: "them"}[n == 1]+".")))
+	}
+	if n := len(noisy); n > 0 {
 		line := count(n) + " of " + count(len(r.Rows)) + " rows are inconclusive: too noisy to tell."
 		if n == 1 {
 			line = "1 of " + count(len(r.Rows)) + " rows is inconclusive: too noisy to tell."

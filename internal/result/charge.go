@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/duet-bench/duet/internal/plan"
 )
 
 // Bounds of what a run.json says about functions and lines; a reader refuses more.
@@ -131,6 +133,9 @@ func (r Run) checkNames() error {
 		return true
 	}
 	for _, c := range r.Costs {
+		if c.Build != "" && c.Build != plan.OneUnit {
+			return fmt.Errorf("%s, %s: build %.80q: expected none or %q", c.Variant, c.Workload, c.Build, plan.OneUnit)
+		}
 		if len(c.Functions) > MaxFunctions || len(c.Lines) > MaxFunctions {
 			return fmt.Errorf("%s, %s: %d functions and %d lines: expected at most %d", c.Variant, c.Workload, len(c.Functions), len(c.Lines), MaxFunctions)
 		}

@@ -152,10 +152,13 @@ type Stage struct {
 type Cost struct {
 	Variant  plan.Variant `json:"variant"`
 	Workload string       `json:"workload"`
-	Phase    plan.Phase   `json:"phase"`
-	Round    int          `json:"round"`
-	Invalid  string       `json:"invalid,omitempty"`
-	Requests int64        `json:"requests"`
+	// Build is the setting of a cross-check's build, plan.OneUnit; empty: the build that is measured. Costs of different
+	// builds are never compared with each other.
+	Build    string     `json:"build,omitempty"`
+	Phase    plan.Phase `json:"phase"`
+	Round    int        `json:"round"`
+	Invalid  string     `json:"invalid,omitempty"`
+	Requests int64      `json:"requests"`
 	// Buckets split the window's instructions by who spent them (the Bucket constants); they sum to all of the process's.
 	Buckets map[string]int64 `json:"buckets,omitempty"`
 	// Allocations are calls of the runtime's allocation functions, exact; 0: not known.
