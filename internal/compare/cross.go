@@ -143,7 +143,7 @@ func (r record) withdraw(rows []Comparison, whys []Why) {
 			}
 			continue
 		}
-		with := fmt.Sprintf("with one codegen unit at both sides instructions change by %s [%s, %s]",
+		with := fmt.Sprintf("with one codegen unit at both sides instructions change by %s %% [%s, %s]",
 			hundredths(c.ratio), hundredths(c.ci[0]), hundredths(c.ci[1]))
 		if !c.gone {
 			w.Cross = "Cross-checked: " + with + ", so it is not the compiler's inlining alone"
@@ -176,5 +176,7 @@ func explained(row, work Comparison) bool {
 	return row.CI[0] <= work.CI[1]
 }
 
-// hundredths writes a ratio as a change, in hundredths of a percent: "+0.01 %".
-func hundredths(ratio float64) string { return fmt.Sprintf("%+.2f %%", 100*(ratio-1)) }
+// hundredths writes a ratio as a change in percent, to the hundredth: "+0.01".
+func hundredths(ratio float64) string {
+	return strings.Replace(fmt.Sprintf("%+.2f", 100*(ratio-1)), "-", "−", 1)
+}

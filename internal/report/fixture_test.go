@@ -248,8 +248,35 @@ func measuredFixtures() []fixture {
 	for i := range identical.c.Gaps {
 		identical.c.Gaps[i].Base, identical.c.Gaps[i].Ratio, identical.c.Gaps[i].CI = 0, 0, compare.Interval{}
 	}
-	return []fixture{regressed, accepted, improved, inconclusive, identical, {name: "unchanged", run: newRun(), c: newComparisons()},
+	return []fixture{regressed, accepted, improved, inconclusive, theCompiler(), identical, {name: "unchanged", run: newRun(), c: newComparisons()},
 		withoutBase(), singleService(), headOnlyService(), manyServices(false), manyServices(true), mergedShards(true), mergedShards(false)}
+}
+
+// theCompiler is a Rust regression that a cross-check put down to inlining, in work and in time.
+func theCompiler() fixture {
+	f := fixture{name: "inlining", run: newRun(), c: newComparisons()}
+	for _, metric := range []string{"instructions_callgrind", "cpu_per_request"} {
+		r := row("rust", "json-pipeline", metric, 177e-6, 1.017, 0.003, compare.Inconclusive)
+		r.Confirmed, r.Compiler, r.Why = true, true, compare.TheCompiler
+		if metric == "instructions_callgrind" {
+			r.Base, r.Head = 674_398, 685_863
+			f.c.Rows = append(f.c.Rows, r)
+		}
+		judge(&f.c, r)
+	}
+	s := f.c.Services["rust"]
+	s.Why = "json-pipeline · instructions (callgrind): " + compare.TheCompiler
+	f.c.Services["rust"] = s
+	f.c.Why = []compare.Why{{Service: "rust", Workload: "json-pipeline", Measure: "instructions", Base: 674_398, Head: 685_863, Smallest: 3372, Rounds: 7,
+		Functions: []compare.Blamed{{Name: "duet_core::text::slug", File: "rust/core/src/text.rs", Line: 31, Last: 36, Base: 30_200, Head: 41_100, Delta: 10_900,
+			CI: compare.Interval{10_850, 10_950}, Share: 0.95, Changed: compare.ChangedNo}},
+		Cross:    "The compiler's inlining, not your code: with one codegen unit at both sides instructions change by +0.01 % [−0.02, +0.05]",
+		Compiler: true}}
+	for i, v := range []plan.Variant{v("rust", plan.Base), v("rust", plan.Head)} {
+		f.run.Costs = append(f.run.Costs, result.Cost{Variant: v, Workload: "json-pipeline", Phase: plan.Screen, Round: 5, Requests: 100},
+			result.Cost{Variant: v, Workload: "json-pipeline", Build: plan.OneUnit, Phase: plan.Cross, Round: 4, Requests: 100, Allocations: int64(i)})
+	}
+	return f
 }
 
 // whys are a regression with functions to blame, one with none, and one of time alone.

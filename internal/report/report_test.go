@@ -113,6 +113,7 @@ func TestHeadline(t *testing.T) {
 		{"improved", "### Duet: ✅ Go unchanged, ✅ Rust improved\n"},
 		{"unchanged", "### Duet: ✅ Go unchanged, ✅ Rust unchanged\n"},
 		{"inconclusive", "### Duet: ❔ Go inconclusive, ✅ Rust unchanged\n"},
+		{"inlining", "### Duet: ✅ Go unchanged, ❔ Rust inconclusive\n"},
 		{"identical", "### Duet: ✅ Go identical, ✅ Rust identical\n"},
 		{"single-service", "### Duet: ❌ `gateway` regressed\n"},
 		{"head-only-service", "### Duet: ✅ Go unchanged, ⚪ Rust not judged (new at head)\n"},

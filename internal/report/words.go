@@ -268,8 +268,7 @@ func (r Report) doubtSentences() []Text {
 	var out []Text
 	noisy := slices.DeleteFunc(r.with(compare.Inconclusive), func(row Row) bool { return row.Compiler })
 	if n := len(r.with(compare.Inconclusive)) - len(noisy); n > 0 {
-		out = append(out, say(plain(plural(n, "row")+" regressed and count"+map[bool]string{true: "s", false: ""}[n == 1]+
-			" as inconclusive: the compiler's inlining, not your code, explains "+map[bool]string{true: "it", false: "them"}[n == 1]+".")))
+		out = append(out, say(plain(plural(n, "row")+" got worse by the compiler's inlining, not your code: counted as inconclusive.")))
 	}
 	if n := len(noisy); n > 0 {
 		line := count(n) + " of " + count(len(r.Rows)) + " rows are inconclusive: too noisy to tell."
