@@ -59,15 +59,14 @@ func TestFunctionsToBlameOfServices(t *testing.T) {
 	if len(chosen) == 0 {
 		return
 	}
-	runs := blameRunsOf(t)
-	perRun = 3
+	runs := max(blameRunsOf(t), leastTriples)
 	var services []plan.Service
 	for _, plant := range []string{"none", "handler", "small"} {
 		for _, s := range chosen {
 			services = append(services, s.build(plant))
 		}
 	}
-	run := countRounds(t, repo, runs*perRun, services)
+	run := countRounds(t, repo, runs, services)
 	small := culprits()[1]
 	for _, s := range chosen {
 		handler := culprit{
@@ -77,7 +76,7 @@ func TestFunctionsToBlameOfServices(t *testing.T) {
 		for _, c := range []culprit{handler, small} {
 			first := 0
 			for i := range runs {
-				if c.foremost(t, repo, s, finding(t, run, s.name+"-none", s.name+"-"+c.name, i, i)) {
+				if c.foremost(t, repo, s, finding(t, run, s.name+"-none", s.name+"-"+c.name, triple(i, runs), triple(i, runs))) {
 					first++
 				}
 			}
@@ -88,13 +87,22 @@ func TestFunctionsToBlameOfServices(t *testing.T) {
 		}
 		named := 0
 		for i := range runs {
-			if f := finding(t, run, s.name+"-none", s.name+"-none", i, (i+1)%runs); runs > 1 && len(f.Moved) > 0 {
+			if f := finding(t, run, s.name+"-none", s.name+"-none", triple(i, runs), triple(i+4, runs)); len(f.Moved) > 0 {
 				named++
 				t.Errorf("%s against itself, run %d: %s is named", s.name, i+1, movedText(f))
 			}
 		}
 		t.Logf("| %s | itself | named in %d of %d |", s.name, named, runs)
 	}
+}
+
+// leastTriples is how few rounds make as many triples of which no two share more than one round.
+const leastTriples = 8
+
+// triple is the rounds of the i-th run: of so many rounds, each is in three runs, and no two runs share more than one. So
+// ten rounds are ten runs, where disjoint ones would take three times as long.
+func triple(i, rounds int) []int {
+	return []int{i%rounds + 1, (i+1)%rounds + 1, (i+3)%rounds + 1}
 }
 
 // foremost is whether the culprit is the first function named, at its own lines. A framework's macro may put a handler's

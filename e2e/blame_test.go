@@ -28,6 +28,9 @@ import (
 // the figures of docs/methodology.md.
 const blameRuns = "DUET_BLAME_RUNS"
 
+// blameKeep is the variable that names a file for the run.json of what was counted.
+const blameKeep = "DUET_BLAME_KEEP"
+
 // perRun is how many callgrind rounds a run has: five, of which trimmed means let one be wrong (a suspect row of a report
 // has seven and more); three with blameRuns.
 var perRun = 5
@@ -66,7 +69,7 @@ func TestFunctionsToBlame(t *testing.T) {
 			}
 			first := 0
 			for i := range runs {
-				if c.first(t, repo, lang, finding(t, run, string(lang)+"-none", string(lang)+"-"+c.name, i, i)) {
+				if c.first(t, repo, lang, finding(t, run, string(lang)+"-none", string(lang)+"-"+c.name, disjoint(i), disjoint(i))) {
 					first++
 				}
 			}
@@ -79,7 +82,7 @@ func TestFunctionsToBlame(t *testing.T) {
 			if lang == plan.Rust && !all {
 				break
 			}
-			if f := finding(t, run, string(lang)+"-none", string(lang)+"-moved", i, i); len(f.Moved) > 0 {
+			if f := finding(t, run, string(lang)+"-none", string(lang)+"-moved", disjoint(i), disjoint(i)); len(f.Moved) > 0 {
 				t.Errorf("%s, code that was moved about, run %d: %s is named", lang, i+1, movedText(f))
 			}
 		}
@@ -139,8 +142,16 @@ func linesOf(t *testing.T, file, function string) (begin, end int) {
 	return 0, 0
 }
 
-// finding is what one run says of a plant: base over the i-th run's rounds against it over the j-th's.
-func finding(t *testing.T, run result.Run, base, head string, i, j int) profdiff.Finding {
+// disjoint are the rounds of the i-th run where no two runs share one.
+func disjoint(i int) (rounds []int) {
+	for round := range perRun {
+		rounds = append(rounds, i*perRun+round+1)
+	}
+	return rounds
+}
+
+// finding is what some rounds say of a plant: base over the first against it over the second.
+func finding(t *testing.T, run result.Run, base, head string, first, second []int) profdiff.Finding {
 	t.Helper()
 	windows := map[string]map[int]profdiff.Window{}
 	for _, c := range run.Costs {
@@ -154,12 +165,12 @@ func finding(t *testing.T, run result.Run, base, head string, i, j int) profdiff
 		windows[c.Variant.Service][c.Round] = profdiff.WindowOf(run, c)
 	}
 	var pairs []profdiff.Pair
-	for round := 1; round <= perRun; round++ {
-		pairs = append(pairs, profdiff.Pair{Base: windows[base][i*perRun+round], Head: windows[head][j*perRun+round]})
+	for i := range first {
+		pairs = append(pairs, profdiff.Pair{Base: windows[base][first[i]], Head: windows[head][second[i]]})
 	}
 	f, ok := profdiff.Blame(pairs, profdiff.ByInstructions)
 	if !ok {
-		t.Fatalf("%s, run %d: too few rounds of both", head, i+1)
+		t.Fatalf("%s, rounds %v and %v: too few of both", head, first, second)
 	}
 	return f
 }
@@ -273,6 +284,9 @@ func countRounds(t *testing.T, repo string, rounds int, services []plan.Service)
 	encoded, err := result.Encode(run)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if keep := os.Getenv(blameKeep); keep != "" {
+		writeText(t, keep, string(encoded))
 	}
 	t.Logf("run.json has %d bytes, %d names", len(encoded), len(run.Names))
 	if run, err = result.Decode(encoded); err != nil {
