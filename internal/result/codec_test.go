@@ -87,6 +87,7 @@ func TestDecodeRefuses(t *testing.T) {
 	refuse("many names", strings.Replace(text, `"core.slug"`, `"core.slug"`+strings.Repeat(`,"x"`, MaxNames), 1), "expected at most 16384")
 	refuse("many functions", strings.Replace(text, function, function+strings.Repeat(","+function, MaxFunctions), 1), "expected at most 300")
 	refuse("many lines", strings.Replace(text, line, line+strings.Repeat(","+line, MaxFunctions), 1), "expected at most 300")
+	refuse("a build that is no cross-check's", strings.Replace(text, `"requests": 60`, `"build": "codegen-units=7", "requests": 60`, 1), "expected none or")
 	refuse("deep nesting", strings.Replace(text, `"state": "measured"`, `"x": `+strings.Repeat("[", 100)+strings.Repeat("]", 100), 1), "nested deeper")
 }
 
