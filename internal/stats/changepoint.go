@@ -49,7 +49,7 @@ func ChangePoints(x []float64, o ChangeOptions) []ChangePoint {
 	if len(x) < 2*o.MinSegment || !finite(x) {
 		return nil
 	}
-	d := divider{ChangeOptions: o, x: holdIn(x)}
+	d := divider{ChangeOptions: o, x: holdIn(x), tested: map[[2]int]tested{}}
 	d.divide(0, len(x))
 	slices.SortFunc(d.found, func(a, b split) int { return a.at - b.at })
 	return d.settle()
@@ -81,7 +81,14 @@ type divider struct {
 	x       []float64
 	found   []split
 	scratch energy
-	full    bool // no early end for a split: for tests
+	tested  map[[2]int]tested // stretches that were tested already
+	full    bool              // no early end for a split: for tests
+}
+
+// tested is what the permutation test said.
+type tested struct {
+	p  float64
+	ok bool
 }
 
 // divide splits x[from:to] where it should be split, and then both parts.
@@ -94,6 +101,7 @@ func (d *divider) divide(from, to int) {
 		return
 	}
 	p, ok := d.test(from, to, q)
+	d.tested[[2]int{from, to}] = tested{p, ok}
 	if !ok {
 		return
 	}
@@ -107,7 +115,7 @@ func (d *divider) divide(from, to int) {
 // their standard deviations above their mean. Over permutations it has an exponential tail (the greatest of weighted sums of
 // squares, of values that holdIn bounds), of about e^(−0.7k) at k standard deviations: one in a million at 20, one in
 // twenty thousand at 14, where more permutations have told the two. TestEarlyEnd holds it against full tests.
-var earlyEnds = map[int]float64{49: 20, 199: 14}
+var earlyEnds = map[int]float64{19: 40, 49: 20, 199: 14}
 
 // sameness is how much less counts as as great: sums in another order differ in their last digits, and a series of few
 // different values has many permutations with one and the same statistic.
@@ -182,13 +190,17 @@ func (d *divider) weakest() (weakest int, least float64) {
 func (d *divider) stand() bool {
 	for i := range d.found {
 		from, to := d.around(i)
-		_, q := d.scratch.best(d.x[from:to], d.MinSegment, math.Inf(1))
-		p, ok := d.test(from, to, q)
-		if !ok {
+		said, before := d.tested[[2]int{from, to}]
+		if !before {
+			_, q := d.scratch.best(d.x[from:to], d.MinSegment, math.Inf(1))
+			said.p, said.ok = d.test(from, to, q)
+			d.tested[[2]int{from, to}] = said
+		}
+		if !said.ok {
 			d.found = slices.Delete(d.found, i, i+1)
 			return false
 		}
-		d.found[i].p = p
+		d.found[i].p = said.p
 	}
 	return true
 }
