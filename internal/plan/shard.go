@@ -113,7 +113,7 @@ func (p Plan) owners(count int) map[string]int {
 
 // estimate is Estimates without drawing the order inside rounds, which takes no time of theirs.
 func (p Plan) estimate() Estimate {
-	p.Window.Slice = p.Window.Trial
+	p.Window.Open, p.Window.Closed = 0, 0
 	return Estimates(p)
 }
 
@@ -141,6 +141,21 @@ func (p Plan) longest(count int) time.Duration {
 		longest = max(longest, s.estimate().Total())
 	}
 	return longest
+}
+
+// Owners says whose each workload of a shard's whole plan is, by its name: shards from 1.
+func (p Plan) Owners() map[string]int {
+	owner := map[string]int{}
+	if p.Shard == nil {
+		return owner
+	}
+	for _, w := range p.Workloads {
+		owner[w.Name] = p.Shard.Index
+	}
+	for _, e := range p.Shard.Elsewhere {
+		owner[e.Workload.Name] = e.Shard
+	}
+	return owner
 }
 
 // Whole is the plan that a shard is part of; a plan that is no shard is whole.

@@ -115,7 +115,7 @@ func TestSplitKnowsNoOrder(t *testing.T) {
 // A shard's rounds are the whole plan's: the same starts and blocks, workload by workload.
 func TestShardsKeepTheOrder(t *testing.T) {
 	p := wide(t, 3)
-	p.Window.Slice = p.Window.Trial
+	p.Window.Slice = p.Window.Trial // one block a stage
 	rounds := func(p Plan) map[string][]Step {
 		all := map[string][]Step{}
 		for _, s := range Steps(p) {

@@ -106,10 +106,15 @@ func Decode(text []byte) (Run, error) {
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return Run{}, errors.New("decoding run.json: text after its end")
 	}
-	if err := errors.Join(r.checkNames(), r.checkProfiles(), r.checkShards()); err != nil {
+	if err := r.check(); err != nil {
 		return Run{}, fmt.Errorf("decoding run.json: %w", err)
 	}
 	return r, nil
+}
+
+// check refuses what a run of ours would not have.
+func (r Run) check() error {
+	return errors.Join(r.checkNames(), r.checkProfiles(), r.checkShards())
 }
 
 // checkKeys refuses doubled keys, also those that differ in case alone: encoding/json would take the last.

@@ -34,22 +34,20 @@ func Merge(files []File) (Run, error) {
 	if err != nil {
 		return Run{}, err
 	}
-	whole := parts[0].whole
-	split, err := whole.Split(parts[0].shard.Count)
-	if err != nil {
-		return Run{}, fmt.Errorf("%s: %w", parts[0].Name, err)
-	}
-	merged := Run{Schema: Schema, Duet: parts[0].run.Duet, Plan: whole}
-	table := newNames()
-	for i, p := range split {
-		s := Shard{Index: i + 1, Count: len(split), State: Missing}
-		for _, w := range p.Workloads {
-			s.Workloads = append(s.Workloads, w.Name)
-		}
-		if at := slices.IndexFunc(parts, func(p part) bool { return p.shard.Index == i+1 }); at >= 0 {
-			if err := parts[at].holds(p); err != nil {
-				return Run{}, err
+	first := parts[0]
+	merged := Run{Schema: Schema, Duet: first.run.Duet, Plan: first.whole}
+	owner, table := first.run.Plan.Owners(), newNames()
+	for index := 1; index <= first.shard.Count; index++ {
+		s := Shard{Index: index, Count: first.shard.Count, State: Missing}
+		for _, w := range first.whole.Workloads {
+			if owner[w.Name] == index {
+				s.Workloads = append(s.Workloads, w.Name)
 			}
+		}
+		if len(s.Workloads) == 0 {
+			return Run{}, fmt.Errorf("%s: shard %s has no workloads", first.Name, s.Name())
+		}
+		if at := slices.IndexFunc(parts, func(p part) bool { return p.shard.Index == index }); at >= 0 {
 			s = s.with(parts[at].run)
 			merged.take(parts[at].run, table)
 		}
@@ -57,6 +55,9 @@ func Merge(files []File) (Run, error) {
 	}
 	merged.Names = table.list
 	merged.sum(parts, table.full)
+	if err := merged.check(); err != nil {
+		return Run{}, fmt.Errorf("merged: %w", err)
+	}
 	return merged, nil
 }
 
@@ -123,19 +124,11 @@ func agree(a, b part) error {
 			return fmt.Errorf("%s and %s are not of one run: %s is %q in the first and %q in the second", a.Name, b.Name, c.what, c.a, c.b)
 		}
 	}
-	return nil
-}
-
-// holds refuses a file that measured other workloads than its shard of the plan has.
-func (p part) holds(want plan.Plan) error {
-	names := func(p plan.Plan) (all []string) {
-		for _, w := range p.Workloads {
-			all = append(all, w.Name)
+	theirs := b.run.Plan.Owners()
+	for name, index := range a.run.Plan.Owners() {
+		if theirs[name] != index {
+			return fmt.Errorf("%s and %s are not of one run: workload %q is shard %d's in the first and shard %d's in the second", a.Name, b.Name, name, index, theirs[name])
 		}
-		return all
-	}
-	if got, want := names(p.run.Plan), names(want); !slices.Equal(got, want) {
-		return fmt.Errorf("%s measured %q: shard %s of its plan is %q", p.Name, got, p.shard.Name(), want)
 	}
 	return nil
 }

@@ -66,7 +66,7 @@ func shardRun(p plan.Plan) Run {
 }
 
 // shardFiles are all of a plan's, with changes made to their runs.
-func shardFiles(t *testing.T, p plan.Plan, count int, change func(index int, r *Run)) []File {
+func shardFiles(t testing.TB, p plan.Plan, count int, change func(index int, r *Run)) []File {
 	t.Helper()
 	shards, err := p.Split(count)
 	if err != nil {
@@ -283,7 +283,7 @@ func TestMergeRefuses(t *testing.T) {
 		"a plan that lies":  {[]File{in(1, whole.Digest(), strings.Repeat("0", 64))}, []string{"spoilt.json says", "0000000000000000", whole.Digest()[:16]}},
 		"margins that lie":  {[]File{good[0], in(2, `"margins": {}`, `"margins": {"p50": 0.5}`)}, []string{"1.json and spoilt.json", "the plan is"}},
 		"one shard twice":   {[]File{good[0], good[1], in(2, "CPU 2", "CPU 7")}, []string{"2.json and spoilt.json are both shard 2/3"}},
-		"another's work":    {[]File{swapped(t, whole)}, []string{"swapped.json measured", "shard 1/3"}},
+		"another's work":    {[]File{swapped(t, whole), good[2]}, []string{"swapped.json and 3.json", "workload", "shard 1's", "shard 2's"}},
 		"an impossible one": {[]File{in(1, `"index": 1`, `"index": 9`)}, []string{"spoilt.json", "shard 9/3"}},
 	} {
 		_, err := Merge(c.files)
@@ -321,6 +321,27 @@ func swapped(t *testing.T, p plan.Plan) File {
 	}
 	s.Shard = &part
 	return File{Name: "swapped.json", Text: encoded(t, shardRun(s))}
+}
+
+// Whatever two files hold, merging them ends, and what comes out can be read.
+func FuzzMerge(f *testing.F) {
+	files := shardFiles(f, shared(), 2, nil)
+	f.Add(files[0].Text, files[1].Text)
+	f.Add(files[1].Text, files[1].Text)
+	f.Add(files[0].Text, []byte("{}"))
+	f.Fuzz(func(t *testing.T, a, b []byte) {
+		run, err := Merge([]File{{Name: "a", Text: a}, {Name: "b", Text: b}})
+		if err != nil {
+			return
+		}
+		text, err := Encode(run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Decode(text); err != nil {
+			t.Errorf("merged and cannot be read: %v", err)
+		}
+	})
 }
 
 // Where machines built the same commits in different ways, it is said.
