@@ -73,7 +73,6 @@ var thirdParty = map[string][]string{
 	"github.com/prometheus/procfs":            {"internal/sandbox", "internal/service"},
 	"github.com/google/pprof":                 {"internal/profdiff", "internal/harness", "internal/service"},
 	"github.com/google/go-github/v60":         {"internal/github"},
-	"github.com/google/pprof":                 {"internal/service"},
 	"github.com/sethvargo/go-githubactions":   {"cmd/duet", "internal/github"},
 	"github.com/spf13/cobra":                  {"cmd/duet"},
 	"github.com/spf13/pflag":                  {"cmd/duet"},

@@ -10,7 +10,7 @@ import (
 	"github.com/duet-bench/duet/internal/symbols"
 )
 
-const profiledTree = `
+const rustProfiledTree = `
 -- repo/lean/Cargo.toml --
 [package]
 name = "lean"
@@ -58,7 +58,7 @@ edition = "2021"
 fn main() { println!("once"); }
 `
 
-func profiledServices() []plan.Service {
+func rustProfiledServices() []plan.Service {
 	build := func(line string) []string { return []string{"sh", "-c", line} }
 	return []plan.Service{
 		{Name: "lean", Lang: plan.Rust, Dir: "lean", Files: []string{"data.txt"}},
@@ -72,8 +72,8 @@ func profiledServices() []plan.Service {
 }
 
 func TestProfileRust(t *testing.T) {
-	s := newShop(t, profiledTree, "")
-	s.enter(plan.Base, profiledServices()...)
+	s := newShop(t, rustProfiledTree, "")
+	s.enter(plan.Base, rustProfiledServices()...)
 	for _, c := range []struct {
 		service  string
 		measured bool   // the measured binary is profiled

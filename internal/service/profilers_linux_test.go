@@ -51,7 +51,7 @@ func cargo(t *testing.T, text string, environ ...string) string {
 }
 
 // under starts a binary under a profiler that is inside when it returns.
-func under(t *testing.T, p Profiler, binary string, args ...string) *Service {
+func underProfiler(t *testing.T, p Profiler, binary string, args ...string) *Service {
 	t.Helper()
 	s := unattached(t, p, binary, args...)
 	check(t, p.Attach(t.Context(), s))
@@ -68,7 +68,7 @@ func unattached(t *testing.T, p Profiler, binary string, args ...string) *Servic
 }
 
 // window is what a profiler sees of requests.
-func window(t *testing.T, p Profiler, s *Service, load func()) map[result.ProfileKind]*seen {
+func windowOf(t *testing.T, p Profiler, s *Service, load func()) map[result.ProfileKind]*seen {
 	t.Helper()
 	check(t, p.Begin(t.Context(), s))
 	load()
@@ -193,9 +193,9 @@ func TestGperftoolsCPU(t *testing.T) {
 	for name, text := range map[string]string{"plain": manifest, "lean": manifest + leanProfile} {
 		t.Run(name, func(t *testing.T) {
 			g := gperftools(t, WantCPU)
-			s := under(t, g, cargo(t, text, withNames[:]...))
+			s := underProfiler(t, g, cargo(t, text, withNames[:]...))
 			busy(t, s, 50*time.Millisecond, "/plain") // outside of any window
-			first := window(t, g, s, func() { busy(t, s, time.Second, "/plain", "/inlined", "/inlined") })[result.ProfileCPU]
+			first := windowOf(t, g, s, func() { busy(t, s, time.Second, "/plain", "/inlined", "/inlined") })[result.ProfileCPU]
 			first.atLeast("plain", first.self("profiled::work::deep::plain", 0), 0.1)
 			first.atLeast("inlined", first.self("profiled::work::deep::inlined", 0), 0.2)
 			first.atLeast("inlined in its caller", first.with("profiled::work::deep::inlined", "profiled::work::deep::caller", 0), 0.2)
@@ -206,7 +206,7 @@ func TestGperftoolsCPU(t *testing.T) {
 			if first.p.Period != int64(time.Second/cpuHertz) || first.p.SampleType[1].Unit != "nanoseconds" || strings.Contains(first.notes, "it has no") {
 				t.Errorf("got a period of %d, %v, notes %q", first.p.Period, first.p.SampleType, first.notes)
 			}
-			second := window(t, g, s, func() { busy(t, s, 500*time.Millisecond, "/plain") })[result.ProfileCPU]
+			second := windowOf(t, g, s, func() { busy(t, s, 500*time.Millisecond, "/plain") })[result.ProfileCPU]
 			second.atLeast("plain in a window of its own", second.self("profiled::work::deep::plain", 0), 0.8)
 		})
 	}
@@ -214,7 +214,7 @@ func TestGperftoolsCPU(t *testing.T) {
 
 func TestGperftoolsAllocations(t *testing.T) {
 	g := gperftools(t, WantAllocations)
-	s := under(t, g, cargo(t, manifest+leanProfile, withNames[:]...))
+	s := underProfiler(t, g, cargo(t, manifest+leanProfile, withNames[:]...))
 	const requests = 20
 	ask := func() {
 		for range requests {
@@ -223,7 +223,7 @@ func TestGperftoolsAllocations(t *testing.T) {
 	}
 	ask()
 	for range 2 {
-		all := window(t, g, s, ask)
+		all := windowOf(t, g, s, ask)
 		allocs, inUse := all[result.ProfileAllocs], all[result.ProfileHeap]
 		if allocs == nil || inUse == nil || len(all) != 2 {
 			t.Fatalf("got %v, want allocations and what is in use", all)
@@ -265,7 +265,7 @@ func TestProfilersRefuse(t *testing.T) {
 	})
 	t.Run("the service has a SIGPROF handler", func(t *testing.T) {
 		g := gperftools(t, WantCPU)
-		s := under(t, g, binary, "takes-sigprof")
+		s := underProfiler(t, g, binary, "takes-sigprof")
 		check(t, g.Begin(t.Context(), s))
 		busy(t, s, 300*time.Millisecond, "/plain")
 		_, err := g.End(t.Context(), s)
@@ -281,7 +281,7 @@ func TestProfilersRefuse(t *testing.T) {
 	})
 	t.Run("the service dies", func(t *testing.T) {
 		g := gperftools(t, WantCPU)
-		s := under(t, g, binary)
+		s := underProfiler(t, g, binary)
 		check(t, g.Begin(t.Context(), s))
 		s.HTTP().Get("http://" + s.Host() + "/crash")
 		until(t, "it is dead", func() bool { return s.Alive() != nil })
@@ -290,15 +290,15 @@ func TestProfilersRefuse(t *testing.T) {
 	})
 	t.Run("an idle window", func(t *testing.T) {
 		g := gperftools(t, WantCPU)
-		s := under(t, g, binary)
+		s := underProfiler(t, g, binary)
 		check(t, g.Begin(t.Context(), s))
 		_, err := g.End(t.Context(), s)
 		wants(t, err, "its profile is empty: the window had")
 	})
 	t.Run("no symbols", func(t *testing.T) {
 		g := gperftools(t, WantCPU)
-		s := under(t, g, cargo(t, manifest+leanProfile))
-		found := window(t, g, s, func() { busy(t, s, 500*time.Millisecond, "/plain") })[result.ProfileCPU]
+		s := underProfiler(t, g, cargo(t, manifest+leanProfile))
+		found := windowOf(t, g, s, func() { busy(t, s, 500*time.Millisecond, "/plain") })[result.ProfileCPU]
 		found.atLeast("the binary", found.self("[profiled]", 0), 0.8)
 		wantsText(t, found.notes, "stripped")
 	})
@@ -360,9 +360,9 @@ func TestPerf(t *testing.T) {
 		wantsText(t, err.Error(), "perf")
 		return
 	}
-	s := under(t, p, static(t))
+	s := underProfiler(t, p, static(t))
 	for range 2 {
-		found := window(t, p, s, func() { busy(t, s, time.Second, "/plain", "/inlined", "/inlined") })[result.ProfileCPU]
+		found := windowOf(t, p, s, func() { busy(t, s, time.Second, "/plain", "/inlined", "/inlined") })[result.ProfileCPU]
 		found.atLeast("plain", found.self("profiled::work::deep::plain", 0), 0.1)
 		found.atLeast("inlined", found.self("profiled::work::deep::inlined", 0), 0.2)
 		wantsText(t, found.notes, "frame pointers")
