@@ -127,7 +127,9 @@ func (o opinion) write(folder outFolder) error {
 	if err := folder.write(commentFile, []byte(report.Markdown(o.report))); err != nil {
 		return err
 	}
-	page, err := report.HTML(o.report, report.NewPage(o.run, o.graphs))
+	beyond := report.NewPage(o.run, o.graphs)
+	beyond.Undrawn = o.undrawn
+	page, err := report.HTML(o.report, beyond)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"html/template"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/duet-bench/duet/internal/result"
@@ -40,6 +41,7 @@ type document struct {
 	Runtimes  []htmlChart
 	Graphs    int
 	Pruned    string
+	Unseen    []string // what no flame graph shows, and why
 	Builds    htmlTable
 	ParityIs  string
 	Broken    []htmlLog
@@ -131,7 +133,7 @@ func (r Report) document(x Page) document {
 	d := document{
 		Report: r, Rows: r.rowTable(), Gaps: r.gapHTML(), Builds: plainTable("builds", "What building cost", r.buildTable()),
 		Verdicts: r.verdictCounts(), Facts: r.circumstances(), Command: r.command(), Origin: r.origin(), Described: besideWords,
-		Pruned: share(known(x.Pruned)),
+		Pruned: share(known(x.Pruned)), Unseen: slices.Concat(x.Undrawn[:min(len(x.Undrawn), maxListed)], x.Notes),
 	}
 	tables := r.movedTables()
 	for i, t := range tables {

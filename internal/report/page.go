@@ -17,6 +17,8 @@ type Page struct {
 	Runtimes []result.GoRuntime // in the same order
 	Graphs   []profdiff.Graph   // without frames that are too small or too deep to be seen
 	Pruned   float64            // a share: a frame below it at both sides is left out
+	Notes    []string           // what the profilers could not do, each once
+	Undrawn  []string           // profiles that no graph could be made of, and why
 }
 
 // Curve is how long one variant's requests took under one workload, over all valid trials.
@@ -57,6 +59,7 @@ func NewPage(run result.Run, graphs []profdiff.Graph) Page {
 			p.Latency = append(p.Latency, c)
 		}
 	}
+	p.Notes = profileNotes(run)
 	p.Runtimes = slices.Clone(run.GoRuntimes)
 	order := workloadOrder(run)
 	slices.SortStableFunc(p.Runtimes, func(a, b result.GoRuntime) int {
@@ -76,6 +79,23 @@ func NewPage(run result.Run, graphs []profdiff.Graph) Page {
 		}
 		p.Pruned *= 2
 	}
+}
+
+// profileNotes are what the run's profiles say of themselves: "go@head, cpu: …".
+func profileNotes(run result.Run) []string {
+	var out []string
+	for _, p := range run.Profiles {
+		for _, note := range append(slices.Clone(p.Notes), p.Invalid) {
+			line := p.Variant.String() + ", " + string(p.Kind) + ": " + note
+			if note != "" && !slices.Contains(out, line) {
+				out = append(out, line)
+			}
+			if len(out) == maxListed {
+				return out
+			}
+		}
+	}
+	return out
 }
 
 // workloadOrder is each workload's place in the order of measuring.

@@ -83,6 +83,11 @@ func TestNewPageWithoutIntervals(t *testing.T) {
 			t.Errorf("p%v of two rounds: got interval %v, want none", x.Percentile, *x.CI)
 		}
 	}
+	profiled := result.Run{Profiles: []result.Profile{{Variant: v("rust", plan.Head), Kind: result.ProfileHeap, Invalid: "it died"},
+		{Variant: v("go", plan.Base), Kind: result.ProfileCPU, Notes: []string{"no symbols"}}, {Variant: v("go", plan.Base), Kind: result.ProfileCPU, Workload: "list", Notes: []string{"no symbols"}}}}
+	if diff := cmp.Diff([]string{"rust@head, heap: it died", "go@base, cpu: no symbols"}, NewPage(profiled, nil).Notes); diff != "" {
+		t.Errorf("notes of profiles (-want +got):\n%s", diff)
+	}
 	if p := NewPage(result.Run{}, nil); len(p.Latency)+len(p.Runtimes)+len(p.Graphs) > 0 {
 		t.Errorf("an empty run: got %+v", p)
 	}
@@ -319,10 +324,13 @@ func hostilePage(t testing.TB, s string) string {
 		}
 	}
 	run.GoRuntimes = []result.GoRuntime{{Variant: v("1"+s, plan.Head), Workload: s, Requests: 3}}
+	run.Profiles = []result.Profile{{Variant: v("1"+s, plan.Head), Kind: result.ProfileKind(s), Notes: []string{"x" + s}, Invalid: "y" + s}}
 	frame := profdiff.Frame{Name: s, File: "x" + s, Own: true, Base: 1, Head: 2, Calls: []profdiff.Frame{{Name: "y" + s, File: s, Base: 1, Head: 1}}}
 	graph := profdiff.Graph{Service: s, Workload: s, Kind: result.ProfileKind("k" + s), Unit: s, Tool: s, HasBase: true, HasHead: true, Root: profdiff.Frame{Base: 1, Head: 2, Calls: []profdiff.Frame{frame}}}
 	r := New(run, c, Options{Key: s, NewHead: s, Files: []string{s}, Job: Job{ID: 123, Attempt: 2, URL: jobURL}, Accepted: Acceptance{By: "x" + s, Label: s}})
-	page, err := HTML(r, NewPage(run, []profdiff.Graph{graph}))
+	beyond := NewPage(run, []profdiff.Graph{graph})
+	beyond.Undrawn = []string{"x" + s}
+	page, err := HTML(r, beyond)
 	if err != nil {
 		t.Fatalf("%q: %v", s, err)
 	}
