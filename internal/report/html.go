@@ -33,6 +33,7 @@ type document struct {
 	Rest      string
 	Whys      []htmlWhy
 	Rows      htmlTable
+	Margin    band
 	Verdicts  []verdictCount
 	Gaps      htmlTable
 	Beside    []htmlTable
@@ -131,7 +132,7 @@ func element(name string, files ...string) (template.HTML, string, error) {
 // document gathers the page's parts, without what scripts draw.
 func (r Report) document(x Page) document {
 	d := document{
-		Report: r, Rows: r.rowTable(), Gaps: r.gapHTML(), Builds: plainTable("builds", "What building cost", r.buildTable()),
+		Report: r, Rows: r.rowTable(), Margin: marginBand(), Gaps: r.gapHTML(), Builds: plainTable("builds", "What building cost", r.buildTable()),
 		Verdicts: r.verdictCounts(), Facts: r.circumstances(), Command: r.command(), Origin: r.origin(), Described: besideWords,
 		Pruned: share(known(x.Pruned)), Unseen: slices.Concat(x.Undrawn[:min(len(x.Undrawn), maxListed)], x.Notes),
 	}
@@ -218,13 +219,13 @@ type piece struct {
 	Name  bool
 	Bold  bool
 	Mark  bool
-	Tone  string // good, bad, doubt or neutral
+	Tone  string // good, bad, doubt or nothing
 }
 
 func pieces(t Text) []piece {
 	out := make([]piece, 0, len(t))
 	for _, s := range t {
-		p := piece{Name: s.Name, Bold: s.Bold, Mark: s.Mark, Tone: [...]string{Neutral: "neutral", Good: "good", Bad: "bad", Doubt: "doubt"}[s.Tone]}
+		p := piece{Name: s.Name, Bold: s.Bold, Mark: s.Mark, Tone: [...]string{Neutral: "", Good: "good", Bad: "bad", Doubt: "doubt"}[s.Tone]}
 		switch {
 		case s.Mark:
 		case s.Name:

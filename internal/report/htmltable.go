@@ -43,9 +43,18 @@ type htmlCell struct {
 // forest is a row's interval drawn against its margin, 150 wide: what lies further out is drawn closer together.
 type forest struct {
 	Low, High, At string
-	Margin, Width string // where the margin's band begins, and its width
 	Tone          string
 }
+
+// band is where a margin lies in every forest.
+type band struct{ Low, Width string }
+
+func marginBand() band {
+	reach := forestScale * math.Asinh(1)
+	return band{Low: forestNumber(forestMiddle - reach), Width: forestNumber(2 * reach)}
+}
+
+func forestNumber(x float64) string { return strconv.FormatFloat(x, 'f', 1, 64) }
 
 const (
 	forestMiddle = 75.0
@@ -62,17 +71,12 @@ func newForest(row Row) *forest {
 		x := forestScale * math.Asinh(math.Log(ratio)/math.Log1p(row.Margin))
 		return forestMiddle + math.Max(-forestReach, math.Min(forestReach, x))
 	}
-	write := func(x float64) string { return strconv.FormatFloat(x, 'f', 1, 64) }
 	low, high := place(row.CI[0]), place(row.CI[1])
 	at := (low + high) / 2
 	if row.Ratio != nil && *row.Ratio > 0 {
 		at = place(*row.Ratio)
 	}
-	margin := place(1 + row.Margin)
-	return &forest{
-		Low: write(low), High: write(math.Max(high, low+1)), At: write(at), Tone: verdictTone(row.Verdict),
-		Margin: write(2*forestMiddle - margin), Width: write(2 * (margin - forestMiddle)),
-	}
+	return &forest{Low: forestNumber(low), High: forestNumber(math.Max(high, low+1)), At: forestNumber(at), Tone: verdictTone(row.Verdict)}
 }
 
 func verdictTone(v compare.Verdict) string {

@@ -392,7 +392,7 @@ func TestAssetsAreTheirs(t *testing.T) {
 func TestForest(t *testing.T) {
 	row := newRow(row("go", "list", "p50", 1, 1.02, 0.01, compare.Regressed))
 	got := newForest(row)
-	if got == nil || got.At != "92.6" || got.Margin != "57.4" || got.Width != "35.3" || got.Tone != "bad" {
+	if got == nil || got.At != "92.6" || marginBand() != (band{"57.4", "35.3"}) || got.Tone != "bad" {
 		t.Errorf("an effect of the margin: got %+v, want its middle at the margin's end", got)
 	}
 	row.CI[1] = 99

@@ -5,7 +5,7 @@
 duet.charts = (() => {
   const HEIGHT = 270;
   const NINES = [50, 90, 99, 99.9, 99.99];
-  const COLOURS = 6;
+  const COLOURS = 10;
   const charts = [];
   let linear = false;
 
@@ -33,7 +33,7 @@ duet.charts = (() => {
     known.forEach(([x, , high]) => ctx.lineTo(plot.valToPos(x, 'x', true), plot.valToPos(high, 'y', true)));
     known.reverse().forEach(([x, low]) => ctx.lineTo(plot.valToPos(x, 'x', true), plot.valToPos(low, 'y', true)));
     ctx.closePath();
-    ctx.fillStyle = fade(colour, 0.17);
+    ctx.fillStyle = fade(colour, plot.series.length > 5 ? 0.08 : 0.17); // many overlap
     ctx.fill();
   }
 

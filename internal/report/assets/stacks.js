@@ -72,10 +72,16 @@ duet.stacks = (() => {
     return start;
   }
 
+  // self is what of a node's cost its calls do not have.
+  function self(node, side) {
+    const left = node.calls.reduce((sum, call) => sum - call[side], node[side]);
+    return left > NOTHING * node[side] ? left : 0;
+  }
+
   // measure gives every node its own (self) costs and its width in a view: base, head or difference.
   function measure(node, view) {
-    node.selfBase = Math.max(0, node.calls.reduce((left, call) => left - call.base, node.base));
-    node.selfHead = Math.max(0, node.calls.reduce((left, call) => left - call.head, node.head));
+    node.selfBase = self(node, 'base');
+    node.selfHead = self(node, 'head');
     const below = node.calls.reduce((sum, call) => sum + measure(call, view), 0);
     if (view === 'difference') node.width = below + (node.head > 0 ? node.selfHead : node.selfBase);
     else node.width = Math.max(node[view], below);
