@@ -18,6 +18,10 @@ duet.stacks = (() => {
         base: graph.base[i] * graph.part, head: graph.head[i] * graph.part, z: graph.z[i],
       };
       for (let n = graph.calls[i]; n > 0; n--) node.calls.push(read(node));
+      for (const side of ['base', 'head']) { // costs are whole parts: what rounding leaves is nobody's
+        const calls = node.calls.reduce((sum, call) => sum + call[side], 0);
+        if (Math.abs(node[side] - calls) <= (graph.part * (node.calls.length + 1)) / 2) node[side] = calls;
+      }
       return node;
     };
     const root = read(null);
