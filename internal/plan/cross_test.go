@@ -27,7 +27,7 @@ func crossing(p Plan) Progress {
 
 // A cross-check is the last thing: asked for once, built once, counted as often as a suspect is confirmed.
 func TestNextCrossChecks(t *testing.T) {
-	p := load(t, inputs(t, two, two+"workloads: [a, b]"))
+	p := load(t, inputs(t, two, two+"measure: {profile: 0s}\nworkloads: [a, b]"))
 	doubts := []Doubt{{Service: "rust", Workloads: []string{"a"}}}
 	both := "rust@base rust@head"
 	for _, c := range []struct {

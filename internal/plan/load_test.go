@@ -72,7 +72,7 @@ func TestWhoseConfigurationCounts(t *testing.T) {
 		{"budget", two + "budget: 5m", two + "budget: 3m", func(p Plan) any { return p.Budget }, 3 * time.Minute, "budget changed in duet.yml: head's counts for both sides"},
 		{"measure", two + "measure: {slice: 50ms}", two + "measure: {slice: 10ms, pin: false, rounds: [9, 12], count: 1m}",
 			func(p Plan) any { return []any{p.Window.Slice, p.Unpinned, p.Rounds} },
-			[]any{10 * time.Millisecond, true, Rounds{Looks: []int{9, 12}, Confirm: 7, ConfirmMost: 15, CountLooks: []int{3, 5}, CountConfirm: 4, CountCap: time.Minute}},
+			[]any{10 * time.Millisecond, true, Rounds{Looks: []int{9, 12}, Confirm: 7, ConfirmMost: 15, CountLooks: []int{3, 5}, CountConfirm: 4, CountCap: time.Minute, CrossCap: 10 * time.Minute}},
 			"measure changed in duet.yml: head's counts for both sides"},
 		{"workloads", two, two + "workloads: [health, json]", func(p Plan) any { return len(p.Workloads) }, 2, "workloads changed in duet.yml: head's counts for both sides"},
 		{"pairs", two, two + "pairs: []", func(p Plan) any { return len(p.Pairs) }, 0, "pairs changed in duet.yml: head's counts for both sides"},
