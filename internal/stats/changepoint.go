@@ -100,14 +100,28 @@ func (d *divider) divide(from, to int) {
 	if at == 0 {
 		return
 	}
-	p, ok := d.test(from, to, q)
-	d.tested[[2]int{from, to}] = tested{p, ok}
-	if !ok {
+	said := tested{p: 1, ok: true}
+	if math.Abs(average(d.x[from:from+at])-average(d.x[from+at:to])) < d.MinEffect {
+		said.ok = d.screen(from, to, q)
+	} else {
+		said.p, said.ok = d.test(from, to, q)
+		d.tested[[2]int{from, to}] = said
+	}
+	if !said.ok {
 		return
 	}
-	d.found = append(d.found, split{at: from + at, p: p})
+	d.found = append(d.found, split{at: from + at, p: said.p})
 	d.divide(from, from+at)
 	d.divide(from+at, to)
+}
+
+// screen is a test of a tenth of the permutations, for a split whose levels differ by less than counts: it only helps to find
+// what lies on either side of it, and settle tests or drops it.
+func (d *divider) screen(from, to int, q float64) bool {
+	quick := *d
+	quick.Permutations, quick.Alpha = max(d.Permutations/10, 1), min(10*d.Alpha, 1)
+	_, ok := quick.test(from, to, q)
+	return ok
 }
 
 // The permutation test ends early where more permutations would not change what it says. Against: when too many were as
@@ -151,11 +165,10 @@ func (d *divider) test(from, to int, q float64) (p float64, ok bool) {
 // settle puts every change point at the best place between its neighbours, and drops what is no change there: the first split
 // of a series with several changes lies between them as often as at one. The weakest goes first, until all stand.
 func (d *divider) settle() []ChangePoint {
-	several := len(d.found) > 1
 	for len(d.found) > 0 {
 		d.relocate()
 		i, strength := d.weakest()
-		if strength >= 1 && (!several || d.stand()) {
+		if strength >= 1 && d.stand() {
 			break
 		}
 		if strength < 1 {
