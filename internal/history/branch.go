@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"os"
 	"path"
@@ -30,7 +29,7 @@ type BranchOptions struct {
 	// Author of commits, "Name <address>"; default Duet's own.
 	Author string
 	// Tries and Within bound one call; defaults 10 and two minutes. Pause is the first wait between tries, doubled each time up
-	// to 32 times itself, and jittered by half; default half a second.
+	// to 32 times itself, at least as long as the try took, and jittered by half; default half a second.
 	Tries  int
 	Within time.Duration
 	Pause  time.Duration
@@ -153,7 +152,9 @@ func (b *Branch) retry(ctx context.Context, try func(context.Context) error) err
 	within, cancel := context.WithTimeout(ctx, b.Within)
 	defer cancel()
 	for n := 1; ; n++ {
+		begin := time.Now()
 		err := try(within)
+		took := time.Since(begin)
 		var failed *gitError
 		switch {
 		case err == nil:
@@ -167,9 +168,9 @@ func (b *Branch) retry(ctx context.Context, try func(context.Context) error) err
 		case n == b.Tries:
 			return fmt.Errorf("after %d tries: %w", n, err)
 		}
-		pause := float64(b.Pause) * math.Pow(2, min(float64(n-1), 5)) * (0.5 + rand.Float64())
+		pause := max(b.Pause<<min(n-1, 5), took) // recorders that were as slow as this one must not meet again
 		select {
-		case <-time.After(time.Duration(pause)):
+		case <-time.After(time.Duration(float64(pause) * (0.5 + rand.Float64()))):
 		case <-within.Done():
 			if ctx.Err() != nil {
 				return ctx.Err()

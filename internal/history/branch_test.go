@@ -91,7 +91,7 @@ func (r repository) put(name, text string) {
 // branch opens a branch store; change adjusts its options.
 func (r repository) branch(change func(*history.BranchOptions)) *history.Branch {
 	r.t.Helper()
-	o := history.BranchOptions{Remote: r.path, Keep: r.t.TempDir(), Pause: time.Millisecond}
+	o := history.BranchOptions{Remote: r.path, Keep: r.t.TempDir(), Pause: time.Millisecond, Within: 20 * time.Minute}
 	if change != nil {
 		change(&o)
 	}
@@ -308,7 +308,7 @@ func TestTwelveRecordersAtOnce(t *testing.T) {
 	errs := make([]error, recorders)
 	for i, e := range entries {
 		b := r.branch(func(o *history.BranchOptions) {
-			o.Pause = 100 * time.Millisecond
+			o.Pause = 200 * time.Millisecond
 			dirs = append(dirs, withFaults(t, o, map[string]string{"FAULTS": "0.15", "FAULT_SEED": fmt.Sprint(i)}))
 		})
 		wait.Go(func() { errs[i] = b.Append(t.Context(), e) })
