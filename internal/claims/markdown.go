@@ -237,6 +237,13 @@ func (p Page) circumstances() string {
 	line := func(format string, args ...any) { fmt.Fprintf(&b, "- "+format+"\n", args...) }
 	line("isolation: %s · services ran %s, on cores %s; the load generator on %s", text(run.Machine.Isolation), text(run.Machine.Turns),
 		text(cmp.Or(run.Machine.ServiceCPU, "any")), text(cmp.Or(run.Machine.ClientCPU, "any")))
+	for _, s := range run.Shards {
+		if why := s.Unfinished(); why != "" {
+			line("%s", text(why))
+		} else if s.Machine != nil {
+			line("shard %s on %s, %s: %s", s.Name(), text(s.Machine.CPU), plural(s.Machine.Cores, "core"), text(strings.Join(s.Workloads, ", ")))
+		}
+	}
 	var tools []string
 	for _, tool := range slices.Sorted(maps.Keys(run.Machine.Toolchains)) {
 		tools = append(tools, text(run.Machine.Toolchains[tool]))
