@@ -148,7 +148,7 @@ func servicesRepo(t *testing.T) string {
 		case plan.Go:
 			insertOnce(t, file, s.handler, fmt.Sprintf(goLoop, "handlerTurns"))
 			dir := filepath.Dir(file)
-			writeText(t, filepath.Join(dir, "plant.go"), "package main\n\nvar planted int\n")
+			writeText(t, filepath.Join(dir, "plant.go"), "package main\n\nvar looped int\n")
 			writeText(t, filepath.Join(dir, "plant_handler.go"), fmt.Sprintf("//go:build handler\n\npackage main\n\nconst handlerTurns = %d\n", s.turns))
 			writeText(t, filepath.Join(dir, "plant_no_handler.go"), "//go:build !handler\n\npackage main\n\nconst handlerTurns = 0\n")
 		case plan.Rust:
