@@ -107,6 +107,9 @@ func (a *agentProcess) beginCPU(c *agentConn) error {
 			return err
 		}
 	}
+	if _, err := c.ask(goagent.GC, wordsLimit); err != nil { // what the profiles until here have left is not the window's to collect
+		return err
+	}
 	_, err = c.ask(goagent.StartCPU, wordsLimit)
 	return err
 }

@@ -37,7 +37,7 @@ const (
 	agentName     = "agent" // in the box's temporary folder; short, as addresses of sockets are
 	agentTimeout  = time.Minute
 	maxProcesses  = 64 // of a service, that are looked into
-	slowdownExact = 5  // a start with exact allocation sites takes about twice as long
+	slowdownExact = 5  // to be patient with: exact allocation sites cost every allocation a stack
 )
 
 // Tool is what samples.

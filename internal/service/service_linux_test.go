@@ -378,7 +378,7 @@ func TestWithoutRoot(t *testing.T) {
 	const uid = 61100 // the first that boxes leave alone
 	// What does not touch rights is not worth its time twice.
 	cmd := exec.Command(program(t), "-test.count=1", "-test.run=Listens|Stranger|Taken|Crash|Family|Memory|CPU|Namespaces")
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), profiledVariable + "=" + profiledService(t)}
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
 	if out, err := cmd.CombinedOutput(); err != nil {
