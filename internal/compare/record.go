@@ -52,7 +52,7 @@ func newRecord(run *result.Run) record {
 	for i := range run.Builds {
 		b := &run.Builds[i]
 		r.builds[b.Variant] = b
-		if b.Variant.Side == plan.Head && b.IdenticalToBase {
+		if b.Variant.Side == plan.Head && b.IdenticalToBase && run.Plan.Same != plan.SameAgain {
 			r.identical[b.Variant.Service] = true
 		}
 	}

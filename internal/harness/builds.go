@@ -50,7 +50,7 @@ func (s *session) recordBuild(v plan.Variant, record result.Build) {
 		s.run.Machine.Toolchains[string(s.run.Plan.Services[v].Lang)] = record.Toolchain
 	}
 	for _, b := range s.run.Builds {
-		if b.IdenticalToBase {
+		if b.IdenticalToBase && s.run.Plan.Same != plan.SameAgain {
 			s.progress.Identical[b.Variant.Service] = true
 		}
 	}

@@ -92,11 +92,7 @@ func (s *session) addCounters(ctx context.Context, sub *subject, window result.P
 	if err != nil {
 		return err
 	}
-	if sub.counted == 0 {
-		sub.counters = counters
-	} else {
-		sub.counters.Add(counters)
-	}
+	sub.counters.Add(counters)
 	sub.counted += window.Requests
 	return nil
 }

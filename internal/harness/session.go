@@ -110,7 +110,7 @@ func (s *session) prepare(ctx context.Context) error {
 	}
 	var err error
 	s.shop, err = build.NewWorkshop(build.Options{
-		Dir: filepath.Join(s.work, "shop"), Environ: os.Environ(), Seed: s.o.Seed, Again: s.o.Doubt != nil && s.run.Plan.MayCross(),
+		Dir: filepath.Join(s.work, "shop"), Environ: os.Environ(), Seed: s.o.Seed, Profiles: s.run.Plan.Profile > 0, Again: s.o.Doubt != nil && s.run.Plan.MayCross(),
 		Progress: func(step string) { s.o.Progress.Update("%s", step) },
 	})
 	if err != nil {

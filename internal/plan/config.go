@@ -27,6 +27,7 @@ type Config struct {
 	Resources Resources
 	Ignore    []string
 	Policy    Policy
+	Nightly   Nightly
 
 	margins    map[string]func(format string, args ...any) error // metric → an error at its place
 	lines      map[string]int                                    // workload, as it is named here → its line
@@ -124,6 +125,7 @@ func parseConfig(file string, document []byte) (Config, error) {
 		Measure:   Measure{Slice: defaultSlice, Rounds: looks(), Pin: true, Count: defaultCount, Profile: defaultProfile},
 		Ignore:    []string{"**/*.md"},
 		Policy:    Policy{Gate: GateNever, Isolation: IsolationBasic, SelfHostedForks: ForksRefuse},
+		Nightly:   defaultNightly(),
 		margins:   map[string]func(string, ...any) error{},
 	}
 	pairs := pairReader{}
@@ -140,6 +142,7 @@ func parseConfig(file string, document []byte) (Config, error) {
 		strictyaml.Field{Key: "resources", Read: c.readResources},
 		strictyaml.Field{Key: "ignore", Read: strictyaml.Texts(&c.Ignore, 0, maxList, strictyaml.AtMost(maxPath), isGlob)},
 		strictyaml.Field{Key: "policy", Read: c.readPolicy},
+		strictyaml.Field{Key: "nightly", Read: c.Nightly.read},
 	)
 	if err != nil {
 		return Config{}, err

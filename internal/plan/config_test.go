@@ -54,6 +54,7 @@ budget: 5m
 measure: {slice: 10ms, rounds: [8, 20], pin: false, count: 30s}
 ignore: ["docs/**"]
 policy: {gate: regression, isolation: strict, self-hosted-forks: allow}
+nightly: {label: "slow: main", title: main is slower, anchor: 0123456789abcdef0123456789abcdef01234567, bisect: 1h}
 `)
 	want := []Service{{
 		Name: "api", Lang: Go, Dir: "../other", Build: []string{"make", "api", "-j", "2"}, Binary: "bin/api",
@@ -75,6 +76,9 @@ policy: {gate: regression, isolation: strict, self-hosted-forks: allow}
 	if want := (Policy{GateRegression, IsolationStrict, ForksAllow}); c.Policy != want {
 		t.Errorf("policy: got %+v, want %+v", c.Policy, want)
 	}
+	if want := (Nightly{"slow: main", "main is slower", "0123456789abcdef0123456789abcdef01234567", time.Hour}); c.Nightly != want {
+		t.Errorf("nightly: got %+v, want %+v", c.Nightly, want)
+	}
 }
 
 func TestParseConfigDefaults(t *testing.T) {
@@ -87,6 +91,9 @@ func TestParseConfigDefaults(t *testing.T) {
 	}
 	if want := (Policy{GateNever, IsolationBasic, ForksRefuse}); c.Policy != want {
 		t.Errorf("policy: got %+v, want %+v", c.Policy, want)
+	}
+	if want := (Nightly{Label: "duet-nightly", Title: "Duet: the default branch has become slower", Bisect: 20 * time.Minute}); c.Nightly != want {
+		t.Errorf("nightly: got %+v, want %+v", c.Nightly, want)
 	}
 	if want := (Measure{25 * time.Millisecond, []int{7, 11, 15}, true, 2 * time.Minute, 30 * time.Second}); !reflect.DeepEqual(c.Measure, want) {
 		t.Errorf("measure: got %+v, want %+v", c.Measure, want)
@@ -141,7 +148,15 @@ func documents() []struct{ text, err, beyond string } {
 		{text: two + "resources: {postgres: {url_env: BENCH_DATABASE_URL}}"},
 		{text: two + "resources: {postgres: {}}"},
 		{text: two + "resources: {}"},
+		{text: two + "nightly: {}"},
+		{text: two + "nightly: {label: perf, title: Slower, bisect: 0s, anchor: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa}"},
 		{text: two + "# a comment\n"},
+
+		{text: two + "nightly: {label: 'a,b'}", err: `4:18: label "a,b": expected 2 to 50 of letters, digits, blanks and . _ : / -, the first and the last a letter or a digit`},
+		{text: two + "nightly: {title: ' '}", err: `4:18: title " ": expected 2 to 200 printable ASCII characters`},
+		{text: two + "nightly: {anchor: main}", err: `4:19: anchor "main": expected a commit's full sha`},
+		{text: two + "nightly: {bisect: 7h}", err: `4:19: bisect 7h: expected 0s to 6h`, beyond: bounds},
+		{text: two + "nightly: {when: 3h}", err: `4:11: unexpected key "when": expected one of label, title, anchor, bisect`},
 
 		{text: "services: []", err: "1:11: services has 0 items: expected 1 to 16"},
 		{text: "workloads: [health]", err: `1:1: missing key "services"`},

@@ -45,6 +45,7 @@ type Flags struct {
 	Isolation string   // may only tighten base's isolation
 	Workloads []string // measure only these, by name or as duet.yml spells them
 	Services  []string // measure only these, by name or as lang/name
+	Same      Same     // for `duet nightly`: no flag of its own
 }
 
 // Load decides everything. Each side's services and resources are its own; workloads, pairs, setup, parity.requests, budget
@@ -69,7 +70,7 @@ func Load(in Inputs) (Plan, error) {
 		Services: map[Variant]Service{}, Pairs: slices.Clone(in.HeadConfig.Pairs), Setup: slices.Clone(in.HeadConfig.Setup),
 		Parity: Parity{Ignore: slices.Clone(l.judge.Parity.Ignore), Requests: in.HeadConfig.Parity.Requests},
 		Ignore: slices.Clone(l.judge.Ignore), Policy: l.judge.Policy, Budget: in.HeadConfig.Budget,
-		Unpinned: !in.HeadConfig.Measure.Pin,
+		Unpinned: !in.HeadConfig.Measure.Pin, Same: in.Flags.Same,
 	}
 	l.margins()
 	l.services()
@@ -132,7 +133,9 @@ func spelled(services []Service) []string {
 }
 
 // NothingChanged says that base and head differ in nothing but ignored files: there is nothing to measure.
-func (p Plan) NothingChanged() bool { return p.Base != nil && len(p.Changed) == 0 }
+func (p Plan) NothingChanged() bool {
+	return p.Same == SameLeft && p.Base != nil && len(p.Changed) == 0
+}
 
 // loader fills a plan from its inputs, one concern a method.
 type loader struct {

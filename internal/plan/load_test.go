@@ -176,6 +176,13 @@ func TestNothingChanged(t *testing.T) {
 			t.Errorf("%s, %q: got %v, want %v", c.ignore, c.changed, got, c.want)
 		}
 	}
+	for _, same := range []Same{SameOnce, SameAgain} { // a night is measured whatever changed
+		in := inputs(t, two, two)
+		in.Changed, in.Flags.Same = nil, same
+		if p := load(t, in); p.NothingChanged() || p.Same != same {
+			t.Errorf("a night: nothing changed %v, %q", p.NothingChanged(), p.Same)
+		}
+	}
 	in := inputs(t, "", two)
 	in.Base, in.NoBase, in.Changed = nil, "first commit", nil
 	if p := load(t, in); p.NothingChanged() || len(p.Services) != 2 || !reflect.DeepEqual(p.Rounds, Rounds{Looks: []int{7}}) {

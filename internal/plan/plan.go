@@ -86,6 +86,7 @@ type Plan struct {
 	Profile  time.Duration `json:"profile_ns,omitempty"`
 	Unpinned bool          `json:"unpinned,omitempty"` // no service is held to a core of its own
 	Shard    *Shard        `json:"shard,omitempty"`    // this is a part of a whole plan; nil: it is whole
+	Same     Same          `json:"same,omitempty"`     // what becomes of what is the same at both sides
 	Warnings []string      `json:"warnings,omitempty"`
 }
 

@@ -43,6 +43,7 @@ func ConfigSchema() []byte {
 				"isolation":         about(object{"enum": Isolations()}, "What confines the code under test: container takes an image and a docker engine. Default basic."),
 				"self-hosted-forks": about(object{"enum": []string{ForksRefuse, ForksAllow}}, "Whether a fork's code may run on a self-hosted runner. Default refuse."),
 			}), "What only base's duet.yml may say."),
+			"nightly": about(nightlySchema(), "What duet nightly does on the default branch."),
 		},
 	})
 }

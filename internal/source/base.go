@@ -35,6 +35,9 @@ func (s *resolver) findBase(ctx context.Context) error {
 	if err != nil || t == nil {
 		return err
 	}
+	if s.o.Exact && t.flag {
+		return s.exactly(ctx, *t)
+	}
 	bases, err := s.c.mergeBases(ctx, s.head, t.sha)
 	if err != nil {
 		return s.hidden(err, "the merge base of head and "+t.String())
@@ -59,6 +62,16 @@ func (s *resolver) findBase(ctx context.Context) error {
 		behind = 0
 	}
 	s.res.Base = &plan.Commit{SHA: base.sha, Ref: t.name, Reason: reason, Behind: behind, Subject: base.subject}
+	return nil
+}
+
+// exactly takes the target itself as the base.
+func (s *resolver) exactly(ctx context.Context, t target) error {
+	base, err := s.c.commit(ctx, t.sha)
+	if err != nil {
+		return err
+	}
+	s.res.Base = &plan.Commit{SHA: base.sha, Ref: t.name, Reason: "named by " + t.why, Subject: base.subject}
 	return nil
 }
 
@@ -138,6 +151,9 @@ func (s *resolver) target(ctx context.Context) (*target, error) {
 		return nil, nil
 	case s.o.Base != "":
 		sha, name, err := s.c.revision(ctx, s.o.Base)
+		if errors.Is(err, errUnknown) && s.o.Exact && isHex(s.o.Base) && s.c.ensure(ctx, s.o.Base) == nil {
+			sha, name, err = s.o.Base, s.o.Base, nil // no branch holds it any more
+		}
 		if errors.Is(err, errUnknown) {
 			return nil, s.c.unknown(ctx, "--base", s.o.Base)
 		}

@@ -18,6 +18,7 @@ type Options struct {
 	Repo     string   // a folder in the repository; "": the current one
 	Head     string   // a revision; "": HEAD
 	Base     string   // a revision, "none", or "": found
+	Exact    bool     // Base itself is compared, ancestor of head or not, and be it head
 	Worktree bool     // head is the working tree as it is, uncommitted changes included
 	Event    *Event   // nil outside GitHub Actions
 	Exclude  []string // folders of Duet's own in the working tree (--out), relative to it or absolute; .duet always is
