@@ -48,7 +48,7 @@ func (e *Entry) check() error {
 	if n := max(len(e.Rows), len(e.Gaps), len(e.Builds), len(e.Toolchains), len(e.Services), len(e.Workloads)); n > maxItems {
 		return fmt.Errorf("%d elements in one list, more than %d", n, maxItems)
 	}
-	return errors.Join(e.checkTexts(), e.checkRows(), e.checkRest())
+	return errors.Join(e.checkTexts(), e.checkRows(), e.checkRest(), e.checkSuspects())
 }
 
 func (e *Entry) checkCommits() error {

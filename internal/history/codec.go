@@ -107,6 +107,8 @@ func tidy(e Entry) Entry {
 	e.Rows = mapped(e.Rows, func(r *Row) { roundAll(&r.Ratio, &r.Low, &r.High, &r.Anchor, &r.Commit, &r.Noise) })
 	e.Gaps = mapped(e.Gaps, func(g *Gap) { roundAll(&g.Ratio, &g.Low, &g.High) })
 	e.Builds = mapped(e.Builds, func(b *Build) { roundAll(&b.CleanSeconds, &b.IncrementalSeconds) })
+	e.Suspects = mapped(e.Suspects, tidySuspect)
+	e.Notes = mapped(e.Notes, func(s *string) { *s = cut(*s) })
 	return e
 }
 

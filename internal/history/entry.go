@@ -28,7 +28,11 @@ type Entry struct {
 	Gaps       []Gap             `json:"gaps,omitempty"`
 	Builds     []Build           `json:"builds,omitempty"`
 	SelfCheck  *SelfCheck        `json:"self_check,omitempty"`
-	Job        Job               `json:"job"`
+	// Suspects are changes for the worse that this night looked into.
+	Suspects []Suspect `json:"suspects,omitempty"`
+	// Notes are what a reader has to know of the night: a branch that was forced elsewhere, an anchor that is gone.
+	Notes []string `json:"notes,omitempty"`
+	Job   Job      `json:"job"`
 }
 
 // State is how a night ended.

@@ -22,11 +22,12 @@ type ChangeOptions struct {
 	MinEffect    float64 // smallest difference of the means that counts, in the unit of the values; default 0
 }
 
-// Defaults of ChangeOptions; docs/nightly.md has the simulation that they were chosen by.
+// Defaults of ChangeOptions; docs/history.md has the simulation that they were chosen by.
 const (
 	changeAlpha        = 0.001
 	changePermutations = 999
 	changeSegment      = 4
+	changeWindow       = 400 // a year of nights and a month
 )
 
 // ChangePoints finds where the level of a series changes, oldest first: E-divisive with means and a permutation test.
@@ -42,16 +43,21 @@ const (
 //
 // One outlier is none: the statistic's terms within a stretch take away what it adds between them, no stretch is shorter than
 // MinSegment, and a value far from its neighbours is held in (holdIn). Fewer than twice MinSegment values, or one that
-// is not finite, have no change points. It takes O(n²) steps a permutation, of which a series without changes
-// needs few.
+// is not finite, have no change points.
+//
+// A permutation takes O(n²) steps, and a series without changes needs few. Long series are searched in windows of
+// changeWindow values that overlap by half, as in Hunter, so that time grows as the series does, and what was found once stays as more
+// values come.
 func ChangePoints(x []float64, o ChangeOptions) []ChangePoint {
 	o = o.filled()
 	if len(x) < 2*o.MinSegment || !finite(x) {
 		return nil
 	}
 	d := divider{ChangeOptions: o, x: holdIn(x), tested: map[[2]int]tested{}}
-	d.divide(0, len(x))
-	slices.SortFunc(d.found, func(a, b split) int { return a.at - b.at })
+	for from := 0; from == 0 || from+changeWindow/2 < len(x); from += changeWindow / 2 {
+		d.divide(from, min(from+changeWindow, len(x)))
+	}
+	d.unite()
 	return d.settle()
 }
 
@@ -162,6 +168,20 @@ func (d *divider) test(from, to int, q float64) (p float64, ok bool) {
 	return p, p <= d.Alpha
 }
 
+// unite sorts what the windows found, and takes one of those that are nearer to each other than a stretch is long.
+func (d *divider) unite() {
+	slices.SortFunc(d.found, func(a, b split) int { return a.at - b.at })
+	one := d.found[:0]
+	for _, s := range d.found {
+		if n := len(one); n > 0 && s.at-one[n-1].at < d.MinSegment {
+			one[n-1].p = min(one[n-1].p, s.p)
+			continue
+		}
+		one = append(one, s)
+	}
+	d.found = one
+}
+
 // settle puts every change point at the best place between its neighbours, and drops what is no change there: the first split
 // of a series with several changes lies between them as often as at one. The weakest goes first, until all stand.
 func (d *divider) settle() []ChangePoint {
@@ -180,7 +200,7 @@ func (d *divider) settle() []ChangePoint {
 	}
 	points := make([]ChangePoint, len(d.found))
 	for i, s := range d.found {
-		from, to := d.around(i)
+		from, to := d.between(i)
 		points[i] = ChangePoint{At: s.at, Before: average(d.x[from:s.at]), After: average(d.x[s.at:to]), P: s.p}
 	}
 	return points
@@ -218,8 +238,14 @@ func (d *divider) stand() bool {
 	return true
 }
 
-// around is where the stretches before and after change point i begin and end.
+// around is where the stretches before and after change point i begin and end, as far as it is tested: a window at most.
 func (d *divider) around(i int) (from, to int) {
+	from, to = d.between(i)
+	return max(from, d.found[i].at-changeWindow), min(to, d.found[i].at+changeWindow)
+}
+
+// between is where the change points before and after change point i are, or the ends of the series.
+func (d *divider) between(i int) (from, to int) {
 	from, to = 0, len(d.x)
 	if i > 0 {
 		from = d.found[i-1].at

@@ -56,6 +56,31 @@ func TestChangePointsOfClearSteps(t *testing.T) {
 	check("empty", nil)
 }
 
+// Steps of a long series are found wherever windows begin and end, and stay where they are as more values come.
+func TestChangePointsOfLongSeries(t *testing.T) {
+	t.Parallel()
+	dice := rand.New(rand.NewPCG(3, 2))
+	want := []int{199, 203, 400, 598, 802, 1010}
+	x := normal(dice, 1100, 0)
+	for i := range x {
+		for k, at := range want {
+			if i >= at {
+				x[i] += 8 * float64(1-2*(k%2))
+			}
+		}
+	}
+	got := places(x, ChangeOptions{})
+	if !slices.Equal(got, want) {
+		t.Errorf("got change points %v, want %v", got, want)
+	}
+	if got := places(x[:1000], ChangeOptions{}); !slices.Equal(got, want[:5]) {
+		t.Errorf("a hundred values earlier: got change points %v, want %v", got, want[:5])
+	}
+	if got := places(normal(dice, 1100, 0), ChangeOptions{}); len(got) > 0 {
+		t.Errorf("a long series without any: got %v", got)
+	}
+}
+
 func abs(i int) int { return max(i, -i) }
 
 // An outlier, and two of them far apart, are no change points, however far out; beside a step they do not hide it.
@@ -221,7 +246,7 @@ type published struct {
 	} `json:"duet"`
 }
 
-// Beside Otava's own answers on its own series: what differs is written down, not argued away (docs/nightly.md).
+// Beside Otava's own answers on its own series: what differs is written down, not argued away (docs/history.md).
 func TestBesideOtava(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("testdata/otava.json")
