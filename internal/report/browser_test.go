@@ -88,9 +88,6 @@ func prefers(value string) act {
 func open(t *testing.T, parent context.Context, html []byte, fragment string, first ...act) *tab {
 	t.Helper()
 	b := &tab{t: t, file: filepath.Join(t.TempDir(), "report.html")}
-	if err := os.WriteFile(b.file, html, 0o644); err != nil {
-		t.Fatal(err)
-	}
 	ctx, cancel := chromedp.NewContext(parent)
 	t.Cleanup(cancel)
 	if err := chromedp.Listen(ctx, b.listen); err != nil {
@@ -98,11 +95,20 @@ func open(t *testing.T, parent context.Context, html []byte, fragment string, fi
 	}
 	b.ctx, cancel = context.WithTimeout(ctx, browserPatience)
 	t.Cleanup(cancel)
-	address := (&url.URL{Scheme: "file", Path: b.file}).String() + fragment
 	b.run(command(network.Enable, network.EnableParams{}), command(log.Enable, cdp.Empty{}), command(runtime.Enable, cdp.Empty{}))
-	b.run(append(first, chromedp.Navigate(address))...)
+	b.run(first...)
 	t.Cleanup(b.check)
+	b.show(html, fragment)
 	return b
+}
+
+// show opens another page in the tab.
+func (b *tab) show(html []byte, fragment string) {
+	b.t.Helper()
+	if err := os.WriteFile(b.file, html, 0o644); err != nil {
+		b.t.Fatal(err)
+	}
+	b.run(chromedp.Navigate((&url.URL{Scheme: "file", Path: b.file}).String() + fragment))
 }
 
 func (b *tab) listen(event any) {
@@ -111,7 +117,10 @@ func (b *tab) listen(event any) {
 	case *runtime.EventExceptionThrown:
 		fault = fmt.Sprintf("exception: %s %+v", e.ExceptionDetails.Text, e.ExceptionDetails.Exception)
 	case *runtime.EventConsoleAPICalled:
-		fault = fmt.Sprintf("console: %s %+v", e.Type, e.Args)
+		fault = fmt.Sprintf("console: %s", e.Type)
+		for _, argument := range e.Args {
+			fault += fmt.Sprintf(" %s%s", argument.Value, argument.Description)
+		}
 	case *log.EventEntryAdded:
 		fault = fmt.Sprintf("log: %s %s", e.Entry.Level, e.Entry.Text)
 	case *page.EventJavascriptDialogOpening:

@@ -42,13 +42,15 @@ func TestBrowser(t *testing.T) {
 		fits(open(t, parent, html, "", display(375, 812, 2)), 375)
 	})
 	t.Run("hostile", func(t *testing.T) {
+		b := open(t, parent, html, "", display(375, 812, 1))
 		for _, s := range []string{"</script><script>alert(1)</script>", `"><img src=x onerror=alert(1)>`, "\u2028alert(1)//", "&notwithoutasemicolon<b>", strings.Repeat("邪", 500), "{{x}}${y}`"} {
-			b := open(t, parent, []byte(hostilePage(t, s)), "", display(375, 812, 1))
+			b.show([]byte(hostilePage(t, s)), "")
 			fits(b, 375)
 			is(b, "document.querySelectorAll('img, iframe, main script').length", 0)
 		}
 	})
 	t.Run("states", func(t *testing.T) {
+		b := open(t, parent, html, "", display(375, 812, 1))
 		for _, f := range fixtures() {
 			r := New(f.run, f.c, f.o)
 			head := newGraph(rand.New(rand.NewPCG(3, 4)), "go", "list", result.ProfileAllocs, "objects", 20, 1e5, 200)
@@ -57,7 +59,7 @@ func TestBrowser(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b := open(t, parent, page, "", display(375, 812, 1))
+			b.show(page, "")
 			is(b, "document.querySelector('#flame input:checked').value", "head")
 			is(b, "document.querySelectorAll('#flame input:disabled').length", 2)
 			is(b, "document.querySelector('h1').innerText.trim().replace(/\\s+/g, ' ')", strings.Join(strings.Fields(r.Headline.String()), " "))

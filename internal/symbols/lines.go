@@ -75,15 +75,43 @@ type function struct {
 // toolchain.
 func (f *File) HasLines() bool {
 	l, err := f.debug()
+	return err == nil && l != nil && slices.ContainsFunc(l.units, (*unit).own)
+}
+
+// own says whether a unit has lines and is not of Rust's own library.
+func (u *unit) own() bool {
+	_, has := u.entry.Val(dwarf.AttrStmtList).(int64)
+	folder, _ := u.entry.Val(dwarf.AttrCompDir).(string)
+	language, _ := u.entry.Val(dwarf.AttrLanguage).(int64)
+	return has && language == rust && !strings.HasPrefix(folder, "/rustc/") && !strings.HasPrefix(folder, "/rust/deps/")
+}
+
+// HasPaths says whether functions that were inlined are known by more than their last name. The least of debug
+// information ("line-tables-only") does without.
+func (f *File) HasPaths() (has bool) {
+	defer func() { has = has && recover() == nil }()
+	l, err := f.debug()
 	if err != nil || l == nil {
 		return false
 	}
-	return slices.ContainsFunc(l.units, func(u *unit) bool {
-		_, has := u.entry.Val(dwarf.AttrStmtList).(int64)
-		folder, _ := u.entry.Val(dwarf.AttrCompDir).(string)
-		language, _ := u.entry.Val(dwarf.AttrLanguage).(int64)
-		return has && language == rust && !strings.HasPrefix(folder, "/rustc/") && !strings.HasPrefix(folder, "/rust/deps/")
-	})
+	const looked = 4096 // entries of a unit: a function with a name is among the first
+	r := l.data.Reader()
+	for _, u := range l.units {
+		if !u.own() {
+			continue
+		}
+		r.Seek(u.entry.Offset)
+		for i := range looked {
+			e, err := r.Next()
+			if err != nil || e == nil || i > 0 && e.Tag == dwarf.TagCompileUnit { // the next one
+				break
+			}
+			if e.AttrField(dwarf.AttrLinkageName) != nil {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 const rust = 0x1c // DW_LANG_Rust; the toolchain's own library says it was compiled in /rustc/HASH, its dependencies in /rust/deps

@@ -75,6 +75,9 @@ func TestNames(t *testing.T) {
 			if !f.HasTable() || !f.HasLines() {
 				t.Errorf("got table %v and lines %v, want both", f.HasTable(), f.HasLines())
 			}
+			if want := c.name != "lines alone"; f.HasPaths() != want {
+				t.Errorf("got paths %v, want %v", f.HasPaths(), want)
+			}
 		})
 	}
 }

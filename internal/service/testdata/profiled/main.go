@@ -56,20 +56,9 @@ var modes = map[string]func(){
 	"forgets":  func() { replace(os.Args[0], []string{"ADDR=" + os.Getenv("ADDR")}) },
 	"removes":  func() { os.Remove(socket()) },
 	"stranger": func() { os.Remove(socket()); os.Symlink(os.Args[2], socket()) },
-	"pretends": pretend,
 }
 
 func socket() string { return os.Getenv("DUET_AGENT") + "." + strconv.Itoa(os.Getpid()) }
-
-// pretend lets a child listen in the agent's place.
-func pretend() {
-	os.Remove(socket())
-	child := exec.Command("/proc/self/exe", "removes")
-	child.Env = []string{"ADDR=" + os.Getenv("ADDR") + "0", "DUET_AGENT=" + os.Getenv("DUET_AGENT") + ".child"}
-	if err := child.Start(); err != nil {
-		fmt.Println(err)
-	}
-}
 
 func replace(program string, env []string, args ...string) {
 	fmt.Println(syscall.Exec(program, append([]string{program}, args...), env))
