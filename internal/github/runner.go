@@ -59,11 +59,15 @@ func (r Runner) Summary(markdown string) (err error) {
 
 // cut keeps whole sections (that start with a heading or a fold) as far as they fit, else whole lines.
 func cut(text string, limit int) string {
+	return cutTo(text, limit, "\n\nCut here: a job summary has room for 1 MiB. The whole is in the artifact.\n")
+}
+
+// cutTo does so with a note of its own.
+func cutTo(text string, limit int, note string) string {
 	text = strings.ToValidUTF8(text, "\uFFFD")
 	if len(text) <= limit {
 		return text
 	}
-	const note = "\n\nCut here: a job summary has room for 1 MiB. The whole is in the artifact.\n"
 	head := text[:limit-len(note)]
 	at := max(strings.LastIndex(head, "\n<details>"), strings.LastIndex(head, "\n#"))
 	if at <= 0 {

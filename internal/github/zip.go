@@ -32,26 +32,31 @@ func RunIn(artifact []byte) ([]byte, error) {
 	if n := len(archive.File); n != 1 {
 		return nil, fmt.Errorf("%w: it holds %d files, expected %s alone", ErrArtifact, n, RunFile)
 	}
-	file := archive.File[0]
+	if name := archive.File[0].Name; name != RunFile {
+		return nil, fmt.Errorf("%w: it holds %.80q, expected %s", ErrArtifact, name, RunFile)
+	}
+	return unpacked(archive.File[0])
+}
+
+// unpacked is a regular file of an artifact, in memory.
+func unpacked(file *zip.File) ([]byte, error) {
 	switch {
-	case file.Name != RunFile:
-		return nil, fmt.Errorf("%w: it holds %.80q, expected %s", ErrArtifact, file.Name, RunFile)
 	case !file.Mode().IsRegular():
-		return nil, fmt.Errorf("%w: %s is %v, expected a regular file", ErrArtifact, RunFile, file.Mode())
+		return nil, fmt.Errorf("%w: %.80s is %v, expected a regular file", ErrArtifact, file.Name, file.Mode())
 	case file.Flags&1 != 0:
-		return nil, fmt.Errorf("%w: %s is encrypted", ErrArtifact, RunFile)
+		return nil, fmt.Errorf("%w: %.80s is encrypted", ErrArtifact, file.Name)
 	}
 	content, err := file.Open()
 	if err != nil {
-		return nil, fmt.Errorf("%w: opening %s: %v", ErrArtifact, RunFile, err)
+		return nil, fmt.Errorf("%w: opening %.80s: %v", ErrArtifact, file.Name, err)
 	}
 	defer content.Close()
 	text, err := io.ReadAll(io.LimitReader(content, MaxRun+1))
 	switch {
 	case len(text) > MaxRun:
-		return nil, fmt.Errorf("%w: %s has more than %d bytes", ErrArtifact, RunFile, MaxRun)
+		return nil, fmt.Errorf("%w: %.80s has more than %d bytes", ErrArtifact, file.Name, MaxRun)
 	case err != nil:
-		return nil, fmt.Errorf("%w: unpacking %s: %v", ErrArtifact, RunFile, err)
+		return nil, fmt.Errorf("%w: unpacking %.80s: %v", ErrArtifact, file.Name, err)
 	}
 	return text, nil
 }

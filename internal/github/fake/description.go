@@ -229,11 +229,16 @@ func (d *description) request(r *http.Request, in *openapi3filter.RequestValidat
 		return err
 	}
 	for name := range fields {
-		if takes.Value.Content.Get("application/json").Schema.Value.Properties[name] == nil {
+		if !hasField(takes.Value.Content.Get("application/json").Schema.Value, name) {
 			return fmt.Errorf("the body has %q, which GitHub does not know", name)
 		}
 	}
 	return nil
+}
+
+// hasField says whether a body may have a field, in one of its shapes where it has several.
+func hasField(s *openapi3.Schema, name string) bool {
+	return s.Properties[name] != nil || slices.ContainsFunc(s.OneOf, func(branch *openapi3.SchemaRef) bool { return hasField(branch.Value, name) })
 }
 
 // response checks what goes out. A refusal that the operation does not list has the shape of all of GitHub's refusals.

@@ -67,6 +67,9 @@ func furnished(t fake.T, o fake.Options) *fake.Hub {
 	h.Labelled(3, fake.Label{Name: "duet-accept", Actor: "eve", At: time.Unix(1_700_000_000, 0)})
 	h.Labelled(3, fake.Label{Name: "duet-accept", Actor: "eve", At: time.Unix(1_700_000_100, 0), Removed: true})
 	h.Labelled(3, fake.Label{Name: "bug", Actor: "ann", At: time.Unix(1_700_000_200, 0)})
+	h.Grant(map[string]string{"contents": "read", "actions": "read", "pull-requests": "write", "issues": "write"})
+	h.File(fake.Issue{Author: "ann", Title: "slow", Body: "hello", Labels: []string{"bug"}})
+	h.File(fake.Issue{Author: "ann", Title: "a pull request", Pull: true})
 	h.Compares("main", "topic", fake.Comparison{MergeBase: strings.Repeat("d", 40), Ahead: 1, Behind: 3})
 	return h
 }
@@ -98,6 +101,17 @@ func TestOperations(t *testing.T) {
 			{"PATCH", "/repos/o/r/issues/comments/7", `{"body":"changed"}`, 404, "Not Found"},
 			{"DELETE", "/repos/o/r/issues/comments/2", "", 204, ""},
 			{"DELETE", "/repos/o/r/issues/comments/2", "", 404, "Not Found"},
+			{"GET", "/repos/o/r/issues?state=all&creator=ann&per_page=100&sort=created&direction=asc", "", 200, `"pull_request":`},
+			{"GET", "/repos/o/r/issues?state=closed", "", 200, `[]`},
+			{"GET", "/repos/o/r/issues?labels=BUG", "", 200, `"slow"`},
+			{"POST", "/repos/o/r/issues", `{"title":"t","body":"b","labels":["new"]}`, 201, `"number":103`},
+			{"POST", "/repos/o/r/issues", `{"title":" "}`, 422, "title"},
+			{"POST", "/repos/o/r/issues", `{"title":"t","body":"` + strings.Repeat("x", 65537) + `"}`, 422, "maximum is 65536"},
+			{"GET", "/repos/o/r/issues/103", "", 200, `"new"`},
+			{"PATCH", "/repos/o/r/issues/103", `{"state":"closed","state_reason":"not_planned","body":"c"}`, 200, `"not_planned"`},
+			{"PATCH", "/repos/o/r/issues/103", `{"state":"open"}`, 200, `"reopened"`},
+			{"PATCH", "/repos/o/r/issues/999", `{"state":"open"}`, 404, "Not Found"},
+			{"POST", "/repos/o/r/issues/103/labels", `{"labels":["other"]}`, 200, `"other"`},
 			{"GET", "/repos/o/r/issues/3/labels", "", 200, `"bug"`},
 			{"GET", "/repos/o/r/issues/3/events", "", 200, `"unlabeled"`},
 			{"GET", "/repos/o/r/issues/3/timeline", "", 200, `"labeled"`},
@@ -160,6 +174,8 @@ func TestRights(t *testing.T) {
 		"may not write":     {func(h *fake.Hub) { h.Grant(map[string]string{"pull-requests": "read"}) }, "POST", "/repos/o/r/issues/3/comments", 403, "not accessible by integration"},
 		"may read":          {func(h *fake.Hub) { h.Grant(map[string]string{"pull-requests": "read"}) }, "GET", "/repos/o/r/issues/3/comments", 200, ""},
 		"write holds read":  {func(h *fake.Hub) { h.Grant(map[string]string{"issues": "write"}) }, "GET", "/repos/o/r/issues/3/comments", 200, ""},
+		"no issues":         {func(h *fake.Hub) { h.NoIssues() }, "GET", "/repos/o/r/issues", 410, "disabled"},
+		"a deleted issue":   {func(h *fake.Hub) { h.Erase(101) }, "GET", "/repos/o/r/issues/101", 410, "deleted"},
 		"nothing at all":    {func(h *fake.Hub) { h.Grant(nil) }, "GET", "/repos/o/r/actions/runs/9", 403, "not accessible by integration"},
 		"an old token":      {func(h *fake.Hub) { h.Expire() }, "GET", "/repos/o/r/pulls/3", 401, "Bad credentials"},
 		"no calls are left": {func(h *fake.Hub) { h.Spend(0) }, "GET", "/repos/o/r/pulls/3", 403, "rate limit exceeded"},

@@ -33,6 +33,11 @@ var (
 var operations = []operation{
 	{"GET", "/repos/{owner}/{repo}/pulls", readPulls, listPulls},
 	{"GET", "/repos/{owner}/{repo}/pulls/{pull_number}", readPulls, getPull},
+	{"GET", "/repos/{owner}/{repo}/issues", readIssues, listIssues},
+	{"POST", "/repos/{owner}/{repo}/issues", writeIssues, createIssue},
+	{"GET", "/repos/{owner}/{repo}/issues/{issue_number}", readIssues, getIssue},
+	{"PATCH", "/repos/{owner}/{repo}/issues/{issue_number}", writeIssues, editIssue},
+	{"POST", "/repos/{owner}/{repo}/issues/{issue_number}/labels", writeIssues, addLabels},
 	{"GET", "/repos/{owner}/{repo}/issues/{issue_number}/comments", readIssue, listComments},
 	{"POST", "/repos/{owner}/{repo}/issues/{issue_number}/comments", talk, createComment},
 	{"GET", "/repos/{owner}/{repo}/issues/comments/{comment_id}", readIssue, getComment},

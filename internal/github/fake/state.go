@@ -79,6 +79,9 @@ type state struct {
 
 	pulls     map[int]*Pull
 	comments  []*Comment
+	issues    []*Issue
+	erased    []int // numbers of issues that were deleted
+	noIssues  bool
 	runs      []*Run
 	workflows map[int64]string
 	artifacts []*Artifact
