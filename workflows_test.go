@@ -105,6 +105,7 @@ var pinned = regexp.MustCompile(`^[\w.-]+/[\w./-]+@[0-9a-f]{40}$`)
 // SECURITY.md, W1, C4 and G7; every permission is one that docs/workflows explains.
 func TestWorkflowsAreSafe(t *testing.T) {
 	most := map[string]string{"contents": "read", "actions": "read", "pull-requests": "write"}
+	records := map[string]string{"actions": "read", "contents": "read write", "issues": "write"}
 	for _, file := range workflows(t) {
 		w := readWorkflow(t, file)
 		complain := func(format string, args ...any) {
@@ -128,7 +129,11 @@ func TestWorkflowsAreSafe(t *testing.T) {
 				complain("job %s names no permissions", name)
 			}
 			for scope, level := range job.Permissions {
-				if !strings.Contains(most[scope], level) || level == "" {
+				allowed := most[scope]
+				if job.mode() == "record" {
+					allowed = records[scope]
+				}
+				if !strings.Contains(allowed, level) || level == "" {
 					complain("job %s: %s: %s is more than Duet needs", name, scope, level)
 				}
 			}
@@ -149,6 +154,7 @@ func TestWorkflowsAreSafe(t *testing.T) {
 				}
 			}
 			checkCaches(complain, name, job)
+			checkNight(complain, w, name, job)
 			if slices.Contains(w.events(), "workflow_run") {
 				checkPublishing(complain, name, job)
 			}
@@ -179,6 +185,90 @@ func checkPublishing(complain func(string, ...any), name string, job workflowJob
 	}
 	if job.Permissions["contents"] != "read" || job.Permissions["pull-requests"] != "write" || job.Permissions["actions"] != "read" {
 		complain("job %s cannot publish with %v", name, job.Permissions)
+	}
+}
+
+// mode is what Duet's own step of a job is for; empty without one.
+func (j workflowJob) mode() string {
+	for _, s := range j.Steps {
+		if strings.HasPrefix(s.Uses, "duet-bench/duet@") || s.Uses == "./" {
+			return fmt.Sprint(s.With["mode"])
+		}
+	}
+	return ""
+}
+
+// checkNight: what measures a night may read and nothing else; what records it builds and runs nothing of the repository's
+// (it has no step but Duet's own, checking out Duet's own source, and artifacts), and is started by no pull request.
+func checkNight(complain func(string, ...any), w workflow, name string, job workflowJob) {
+	mode := job.mode()
+	if mode != "nightly" && mode != "record" {
+		return
+	}
+	for _, event := range w.events() {
+		if event != "schedule" && event != "workflow_dispatch" {
+			complain("job %s: a night is started by %s", name, event)
+		}
+	}
+	if mode == "nightly" {
+		if len(job.Permissions) != 1 || job.Permissions["contents"] != "read" {
+			complain("job %s measures with %v, expected contents: read alone", name, job.Permissions)
+		}
+		return
+	}
+	if job.Permissions["contents"] != "write" || job.Permissions["issues"] != "write" || job.Permissions["actions"] != "read" || len(job.Permissions) != 3 {
+		complain("job %s cannot record with %v", name, job.Permissions)
+	}
+	for _, s := range job.Steps {
+		own := strings.HasPrefix(s.Uses, "duet-bench/duet@") || s.Uses == "./"
+		if s.Run != "" || !own && !strings.HasPrefix(s.Uses, "actions/download-artifact@") && !strings.HasPrefix(s.Uses, "actions/upload-artifact@") &&
+			!(strings.HasPrefix(s.Uses, "actions/checkout@") && slices.ContainsFunc(job.Steps, func(s workflowStep) bool { return s.Uses == "./" })) {
+			complain("job %s holds a token that may write, and has the step %s%s", name, s.Uses, s.Run)
+		}
+	}
+}
+
+// A night is two jobs, one at a time, and whatever was measured is recorded, a night that measured nothing as well.
+func TestNightlyWorkflows(t *testing.T) {
+	for _, file := range []string{"docs/workflows/nightly.yml", ".github/workflows/nightly.yml"} {
+		w, text := readWorkflow(t, file), readDoc(t, file)
+		measure, record := w.Jobs["measure"], w.Jobs["record"]
+		if len(w.Jobs) != 2 || measure.mode() != "nightly" || record.mode() != "record" {
+			t.Errorf("%s: expected the jobs measure and record, got %v", file, w.Jobs)
+		}
+		if !strings.HasPrefix(record.If, "always() &&") || !strings.Contains(text, "\n    needs: measure\n") {
+			t.Errorf("%s: a night that failed would not be recorded: if %q", file, record.If)
+		}
+		if !strings.Contains(text, "\n  group: duet-nightly\n  cancel-in-progress: false\n") {
+			t.Errorf("%s: two nights at once, or one that ends the other", file)
+		}
+		if !slices.Contains(w.events(), "schedule") || !slices.Contains(w.events(), "workflow_dispatch") {
+			t.Errorf("%s is started by %v", file, w.events())
+		}
+		left, taken := "", ""
+		for _, s := range append(slices.Clone(measure.Steps), record.Steps...) {
+			switch {
+			case strings.HasPrefix(s.Uses, "actions/checkout@") && s.With["fetch-depth"] != nil && fmt.Sprint(s.With["fetch-depth"]) != "0":
+				t.Errorf("%s: a shallow clone has no anchor", file)
+			case strings.HasPrefix(s.Uses, "actions/upload-artifact@") && s.With["path"] == ".duet/nights/":
+				left = fmt.Sprint(s.With["name"])
+				if s.If != "always()" {
+					t.Errorf("%s: a night that measured nothing is not handed over", file)
+				}
+			case strings.HasPrefix(s.Uses, "actions/download-artifact@"):
+				taken = fmt.Sprint(s.With["name"])
+			}
+		}
+		if left == "" || left != taken {
+			t.Errorf("%s: %q is left and %q is taken", file, left, taken)
+		}
+	}
+	// The action's nightly step has no token, and the other one is what has it.
+	for _, s := range readAction(t).Runs.Steps {
+		_, token := s.Env["GITHUB_TOKEN"]
+		if strings.Contains(s.Run, "nightly measure") && token || strings.Contains(s.Run, "nightly record") && !token {
+			t.Errorf("%s: token: %v", s.Name, token)
+		}
 	}
 }
 

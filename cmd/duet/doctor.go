@@ -44,8 +44,11 @@ run would be.`,
 			findings := append(examine(build.Toolchains(c.Context(), os.Environ())), containers(c.Context()))
 			if installs {
 				step := stepMeasure
-				if d.mode == modeFetch { // whose job keeps the packages, too
+				switch d.mode {
+				case modeFetch: // whose job keeps the packages, too
 					step = stepFetch
+				case modeNightly:
+					step = stepNight
 				}
 				if _, idle, err := d.begins(w, step); idle || err != nil {
 					return err

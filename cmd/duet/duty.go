@@ -20,6 +20,8 @@ const (
 	modePlan    = "plan"    // say in the comment that a run has begun, and share its workloads among jobs
 	modeShard   = "shard"   // measure one job's share
 	modeMerge   = "merge"   // merge the shares of all jobs, publish and gate
+	modeNightly = "nightly" // measure a night, without a token
+	modeRecord  = "record"  // record a night; nothing that was built is run
 )
 
 // The steps that modes are made of.
@@ -31,11 +33,13 @@ const (
 	stepMerge   = "merge"
 	stepPublish = "publish"
 	stepGate    = "gate"
+	stepNight   = "nightly"
+	stepRecord  = "record"
 )
 
 // modes are the values of --mode; stepsOf what each of them does.
 func modes() []string {
-	return []string{modeAuto, modeMeasure, modePublish, modeFetch, modePlan, modeShard, modeMerge}
+	return []string{modeAuto, modeMeasure, modePublish, modeFetch, modePlan, modeShard, modeMerge, modeNightly, modeRecord}
 }
 
 func stepsOf(mode string) []string {
@@ -47,6 +51,8 @@ func stepsOf(mode string) []string {
 		modePlan:    {stepPlan, stepBegin},
 		modeShard:   {stepMeasure},
 		modeMerge:   {stepMerge, stepPublish, stepGate},
+		modeNightly: {stepNight},
+		modeRecord:  {stepRecord},
 	}[mode]
 }
 
@@ -61,7 +67,7 @@ const (
 type duty struct{ mode, drafts string }
 
 func (d *duty) flags(c *cobra.Command) {
-	c.Flags().StringVar(&d.mode, "mode", "", "as a step of a job: auto, measure, publish, fetch, plan, shard or merge; an event that asks for nothing then ends well, and says why")
+	c.Flags().StringVar(&d.mode, "mode", "", "as a step of a job: "+strings.Join(modes(), ", ")+"; an event that asks for nothing then ends well, and says why")
 	c.Flags().StringVar(&d.drafts, "drafts", draftsMeasure, "with --mode: measure or skip pull requests that are drafts")
 }
 
@@ -96,8 +102,13 @@ func (d *duty) idle(step string, e *source.Event) (why string, err error) {
 			return "in mode fetch downloads are kept, and nothing else is done", nil
 		case step == stepPlan || step == stepMerge:
 			return fmt.Sprintf("in mode %s there are no shards", d.mode), nil
+		case step == stepNight || step == stepRecord:
+			return "nights have modes of their own, nightly and record", nil
 		}
 		return fmt.Sprintf("in mode %s another job does this", d.mode), nil
+	}
+	if night := d.mode == modeNightly || d.mode == modeRecord; night && e != nil && !slices.Contains(nightEvents(), e.Name) {
+		return fmt.Sprintf("a night is the default branch's, on a schedule or by hand, and the event is %.40q", e.Name), nil
 	}
 	if step == stepFetch || e == nil {
 		return "", nil
@@ -109,6 +120,11 @@ func (d *duty) idle(step string, e *source.Event) (why string, err error) {
 		return "workflow_run publishes what the other run measured, and measures nothing: its job has a token", nil
 	}
 	return d.asksForNothing(e)
+}
+
+// nightEvents are those on which a night is measured and recorded.
+func nightEvents() []string {
+	return []string{"schedule", "workflow_dispatch", "repository_dispatch", "push"}
 }
 
 // asksForNothing says why nothing is measured for an event.

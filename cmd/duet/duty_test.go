@@ -50,7 +50,7 @@ func TestDuty(t *testing.T) {
 		{"the planning job", modePlan, draftsMeasure, pull("opened"), "another job", "another job", ""},
 		{"without a mode", "", draftsMeasure, event("issue_comment"), works, works, ""},
 		{"pull_request_target", modeAuto, draftsMeasure, event("pull_request_target"), "", "", "stranger's code beside a token"},
-		{"a strange mode", "mesure", draftsMeasure, pull("opened"), "", "", "expected one of auto, measure, publish, fetch, plan, shard, merge"},
+		{"a strange mode", "mesure", draftsMeasure, pull("opened"), "", "", "expected one of auto, measure, publish, fetch, plan, shard, merge, nightly, record"},
 		{"strange drafts", modeAuto, "yes", pull("opened"), "", "", "expected one of measure, skip"},
 	} {
 		d := duty{mode: v.mode, drafts: v.drafts}
@@ -71,12 +71,26 @@ func TestDuty(t *testing.T) {
 			}
 		}
 	}
+	for _, v := range []struct {
+		mode, step, event string
+		works             bool
+	}{
+		{modeNightly, stepNight, "schedule", true}, {modeNightly, stepNight, "workflow_dispatch", true}, {modeNightly, stepNight, "pull_request", false},
+		{modeNightly, stepRecord, "schedule", false}, {modeNightly, stepMeasure, "schedule", false}, {modeNightly, stepPublish, "schedule", false},
+		{modeNightly, stepGate, "schedule", false}, {modeRecord, stepRecord, "schedule", true}, {modeRecord, stepRecord, "pull_request", false},
+		{modeRecord, stepNight, "schedule", false}, {modeAuto, stepNight, "schedule", false}, {modeAuto, stepRecord, "schedule", false}, {"", stepRecord, "schedule", true},
+	} {
+		d := duty{mode: v.mode, drafts: draftsMeasure}
+		if why, err := d.idle(v.step, event(v.event)); err != nil || (why == "") != v.works {
+			t.Errorf("mode %s, step %s on %s: idle for %q, %v", v.mode, v.step, v.event, why, err)
+		}
+	}
 	for mode, does := range map[string]string{
 		modeAuto: "begin measure publish gate", modeMeasure: "begin measure publish gate", modePublish: "begin publish", modeFetch: "fetch",
-		modePlan: "plan begin", modeShard: "measure", modeMerge: "merge publish gate",
+		modePlan: "plan begin", modeShard: "measure", modeMerge: "merge publish gate", modeNightly: "nightly", modeRecord: "record",
 	} {
 		d := duty{mode: mode, drafts: draftsMeasure}
-		for _, step := range []string{stepFetch, stepPlan, stepBegin, stepMeasure, stepMerge, stepPublish, stepGate} {
+		for _, step := range []string{stepFetch, stepPlan, stepBegin, stepMeasure, stepMerge, stepPublish, stepGate, stepNight, stepRecord} {
 			if why, err := d.idle(step, event("push")); err != nil || (why == "") != slices.Contains(strings.Fields(does), step) {
 				t.Errorf("mode %s: %s is idle for %q, %v", mode, step, why, err)
 			}

@@ -92,7 +92,6 @@ func (p profileFolder) graph(run result.Run, service, workload string, kind resu
 
 // stacks reads a variant's raw profile and sums up what its windows were.
 func (p profileFolder) stacks(run result.Run, v plan.Variant, workload string, kind result.ProfileKind) (s profdiff.Stacks, windows []result.Profile, err error) {
-	own := profdiff.Known{}
 	file := ""
 	for _, window := range run.Profiles {
 		if window.Variant != v || window.Workload != workload || window.Kind != kind || window.Invalid != "" || window.File == "" {
@@ -101,11 +100,6 @@ func (p profileFolder) stacks(run result.Run, v plan.Variant, workload string, k
 		windows = append(windows, window)
 		file = window.File
 		s.Requests, s.CPUSeconds = s.Requests+window.Requests, s.CPUSeconds+window.CPUSeconds
-		for _, f := range window.Functions {
-			if f.Own {
-				own[run.Name(f.Function)] = run.Name(f.File)
-			}
-		}
 	}
 	if file == "" {
 		return profdiff.Stacks{}, nil, nil
@@ -117,7 +111,26 @@ func (p profileFolder) stacks(run result.Run, v plan.Variant, workload string, k
 	if err != nil {
 		return profdiff.Stacks{}, nil, err
 	}
-	s.Owner = own
+	s.Owner = ownFunctions(run, v)
 	s.Profile, err = profdiff.ParseProfile(text)
 	return s, windows, err
+}
+
+// ownFunctions are the functions of a service's own code that any of its profiles names, and their files, this variant's
+// where it has them. A window lists its dearest functions alone: one that a side did not list would be taken for foreign
+// there, and a stack that both sides have would be drawn twice.
+func ownFunctions(run result.Run, v plan.Variant) profdiff.Known {
+	own := profdiff.Known{}
+	for _, p := range run.Profiles {
+		if p.Variant.Service != v.Service {
+			continue
+		}
+		for _, f := range p.Functions {
+			name := run.Name(f.Function)
+			if _, listed := own[name]; f.Own && (!listed || p.Variant == v) {
+				own[name] = run.Name(f.File)
+			}
+		}
+	}
+	return own
 }

@@ -31,13 +31,22 @@ func (s *storeFlags) flags(f *pflag.FlagSet) {
 	f.StringVar(&s.repo, "repo", ".", "a clone of the repository")
 }
 
-// open prepares the store; keep is the folder where an entry is left that a branch does not take. The caller must call done.
-func (s *storeFlags) open(ctx context.Context, w world, keep string) (store history.Keeper, done func() error, err error) {
+// named is the branch or the folder that --store names.
+func (s *storeFlags) named() (name string, isBranch bool, err error) {
 	kind, name, ok := strings.Cut(s.store, ":")
 	if !ok || name == "" || (kind != "branch" && kind != "folder") {
-		return nil, nil, plan.Usagef("", "--store %q: expected branch:NAME or folder:PATH", s.store)
+		return "", false, plan.Usagef("", "--store %q: expected branch:NAME or folder:PATH", s.store)
 	}
-	if kind == "folder" {
+	return name, kind == "branch", nil
+}
+
+// open prepares the store; keep is the folder where an entry is left that a branch does not take. The caller must call done.
+func (s *storeFlags) open(ctx context.Context, w world, keep string) (store history.Keeper, done func() error, err error) {
+	name, isBranch, err := s.named()
+	if err != nil {
+		return nil, nil, err
+	}
+	if !isBranch {
 		return history.OpenFolder(name), func() error { return nil }, nil
 	}
 	remote, err := history.Origin(ctx, s.repo)

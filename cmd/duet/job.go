@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,12 @@ type job struct {
 	out              string
 	isolation        isolation
 	shard            oneShard // of measure
+
+	// For `duet nightly`; the zero value is a pull request's job.
+	exact bool      // base is compared as given
+	same  plan.Same // what becomes of what is the same at both sides
+	share float64   // of the measuring time; 0: all of it
+	looks []int     // rounds after which screening may end; nil: duet.yml's
 }
 
 // defaultOut is where results go; it ignores itself in git.
@@ -84,7 +91,7 @@ func (j *job) prepare(ctx context.Context, w world) (prepared, error) {
 	if err != nil {
 		return prepared{}, err
 	}
-	src, err := source.Resolve(ctx, source.Options{Repo: j.repo, Head: j.head, Base: j.base, Worktree: j.worktree, Event: event, Exclude: j.exclude()})
+	src, err := source.Resolve(ctx, source.Options{Repo: j.repo, Head: j.head, Base: j.base, Exact: j.exact, Worktree: j.worktree, Event: event, Exclude: j.exclude()})
 	if err != nil {
 		return prepared{}, err
 	}
@@ -114,6 +121,7 @@ func (j *job) load(ctx context.Context, w world, src source.Resolution) (prepare
 			src.Warnings = append(src.Warnings, fmt.Sprintf("base's configuration cannot be used: %v", err))
 		}
 	}
+	j.resize(head)
 	loaded, err := j.loadWorkloads(ctx, src, *head)
 	if err != nil {
 		return prepared{}, err
@@ -135,6 +143,18 @@ func (j *job) load(ctx context.Context, w world, src source.Resolution) (prepare
 	}
 	p.Warnings = append(p.Warnings, src.Warnings...)
 	return prepared{plan: p, source: src, attempt: attempt, isolation: j.isolation}, nil
+}
+
+// resize cuts a configuration's measuring to what a part of a night is for.
+func (j *job) resize(c *plan.Config) {
+	if j.looks != nil {
+		c.Measure.Rounds = j.looks
+	}
+	if j.share > 0 {
+		first := time.Duration(c.Measure.Rounds[0]) * time.Second // rounds of one service at both sides, half a second each
+		c.Budget = max(time.Duration(j.share*float64(cmp.Or(j.budget, c.Budget))), first)
+		j.budget = 0
+	}
 }
 
 // exclude keeps results of earlier runs from counting as changes.
@@ -207,7 +227,7 @@ func (j *job) planFlags(w world) (flags plan.Flags, attempt int, err error) {
 			return flags, 0, plan.Usagef("", "GITHUB_RUN_ATTEMPT %q: expected a whole number from 1", text)
 		}
 	}
-	flags = plan.Flags{Budget: j.budget, Attempt: attempt, FailOn: plan.Gate(j.failOn), Isolation: j.isolation.level, Workloads: j.only, Services: j.services}
+	flags = plan.Flags{Budget: j.budget, Attempt: attempt, FailOn: plan.Gate(j.failOn), Isolation: j.isolation.level, Workloads: j.only, Services: j.services, Same: j.same}
 	if j.seed != "" {
 		seed, err := strconv.ParseUint(j.seed, 10, 64)
 		if err != nil {

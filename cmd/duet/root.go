@@ -71,7 +71,7 @@ Exit status: 0 fine · 1 the gate refuses (a confirmed regression, answers that 
 	root.AddCommand(
 		runCommand(w), demoCommand(w), planCommand(w), measureCommand(w), compareCommand(w), doctorCommand(w), initCommand(w),
 		selftestCommand(w), publishCommand(w), gateCommand(w), fetchCommand(w), insideCommand(w),
-		workloadCommand(w), claimsCommand(w), profileCommand(w), historyCommand(w), mergeCommand(w),
+		workloadCommand(w), claimsCommand(w), profileCommand(w), historyCommand(w), mergeCommand(w), nightlyCommand(w), dashboardCommand(w), badgeCommand(w),
 	)
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error { return flagsFromEnvironment(c, w.getenv) }
 	checkArgs(root)
