@@ -29,6 +29,9 @@ var arrows = map[string][]string{
 	"examples/contract":   {"internal/parity"},
 	"internal/compare":    {"internal/stats", "internal/profdiff", "internal/result", "internal/plan"},
 	"internal/report":     {"internal/compare", "internal/profdiff", "internal/stats", "internal/result", "internal/plan"},
+	"internal/nightly":    {"internal/compare", "internal/history", "internal/triage", "internal/stats", "internal/result", "internal/plan"},
+	"internal/triage":     {"internal/history", "internal/report", "internal/result", "internal/stats"},
+	"internal/dashboard":  {"internal/history", "internal/report", "internal/result", "internal/triage"},
 	"internal/claims":     {"internal/compare", "internal/report", "internal/result", "internal/plan"},
 	"internal/sandbox":    {},
 	"internal/source":     {"internal/plan"},
@@ -56,7 +59,7 @@ var arrows = map[string][]string{
 		"internal/plan", "internal/result", "internal/workload"},
 	"cmd/duet": {"workloads", "internal/workload", "internal/plan", "internal/result", "internal/compare", "internal/report",
 		"internal/source", "internal/build", "internal/harness", "internal/sandbox", "internal/demo", "internal/parity", "internal/service", "internal/load", "internal/postgres", "internal/noise",
-		"internal/selftest", "internal/selftest/pair", "internal/github", "internal/container", "internal/openapi", "internal/claims", "internal/profdiff", "internal/history"},
+		"internal/selftest", "internal/selftest/pair", "internal/github", "internal/container", "internal/openapi", "internal/claims", "internal/profdiff", "internal/history", "internal/triage", "internal/dashboard", "internal/nightly"},
 }
 
 // thirdParty is every module that may be imported outside tests, and by whom: each outside thing has one home.

@@ -167,3 +167,26 @@ func TestLinks(t *testing.T) {
 		}
 	}
 }
+
+// The job that docs/dashboard.md adds to the nightly workflow takes what that one leaves, and actions at a commit.
+func TestPagesJob(t *testing.T) {
+	_, rest, _ := strings.Cut(readDoc(t, "docs/dashboard.md"), "```yaml\n")
+	block, _, ok := strings.Cut(rest, "```")
+	nightly := readDoc(t, "docs/workflows/nightly.yml")
+	if !ok || !strings.Contains(block, "needs: record\n") || !strings.Contains(nightly, "\n  record:\n") {
+		t.Fatal("docs/dashboard.md has no job that follows nightly.yml's record")
+	}
+	if name := "name: duet-nightly-${{ github.run_attempt }}\n"; !strings.Contains(block, name) || !strings.Contains(nightly, name) {
+		t.Errorf("the artifact of nightly.yml is not the one that the job takes: want %q in both", name)
+	}
+	uses := regexp.MustCompile(`uses: (\S+)`).FindAllStringSubmatch(block, -1)
+	pinned := regexp.MustCompile(`^actions/[a-z-]+@[0-9a-f]{40}$`)
+	for _, u := range uses {
+		if !pinned.MatchString(u[1]) {
+			t.Errorf("%s is not pinned to a commit", u[1])
+		}
+	}
+	if len(uses) != 3 {
+		t.Errorf("the job uses %d actions, want 3", len(uses))
+	}
+}

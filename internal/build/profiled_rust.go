@@ -28,8 +28,11 @@ const profiledTarget = "profiled"
 // can be profiled all the same, without names.
 func (w *Workshop) profileRust(ctx context.Context, r *recipe, built Built, out string) (Profiled, error) {
 	measured := Profiled{Binary: built.Binary, Files: built.Files}
-	lacks, text := namesMissing(built.Binary)
+	lacks, text, paths := namesMissing(built.Binary)
 	if lacks == "" {
+		if !paths {
+			measured.Notes = []string{`functions that were inlined have names without their path: debug = "line-tables-only" leaves it out, debug = 1 would not`}
+		}
 		return measured, nil
 	}
 	b, err := w.buildWithNames(ctx, r, out)
@@ -42,7 +45,7 @@ func (w *Workshop) profileRust(ctx context.Context, r *recipe, built Built, out 
 		return Profiled{}, err
 	}
 	p := Profiled{Binary: b.Binary, Files: b.Files}
-	lacks, profiledText := namesMissing(b.Binary)
+	lacks, profiledText, _ := namesMissing(b.Binary)
 	switch {
 	case lacks != "" && len(r.service.Build) > 0:
 		p.Notes = append(p.Notes, fmt.Sprintf("the binary still %s, although cargo was asked for debug information: let `build:` not strip it", lacks))
@@ -57,21 +60,22 @@ func (w *Workshop) profileRust(ctx context.Context, r *recipe, built Built, out 
 	return p, nil
 }
 
-// namesMissing says what a binary lacks to be profiled with the names of functions and lines, and reads its machine code.
-func namesMissing(binary string) (lacks string, text symbols.Text) {
+// namesMissing says what a binary lacks to be profiled with the names of functions and lines, reads its machine code, and
+// says whether inlined functions' names have paths.
+func namesMissing(binary string) (lacks string, text symbols.Text, paths bool) {
 	f, err := symbols.Open(binary)
 	if err != nil {
-		return "cannot be read", text
+		return "cannot be read", text, false
 	}
 	defer f.Close()
 	text, _ = f.Text() // without one nothing can be compared
 	switch {
 	case !f.HasTable():
-		return "has no symbols", text
+		return "has no symbols", text, false
 	case !f.HasLines():
-		return "has no line tables", text
+		return "has no line tables", text, false
 	}
-	return "", text
+	return "", text, f.HasPaths()
 }
 
 // codeDiffers says how the machine code of the profiled binary differs from the measured one's, if it does. Debug

@@ -35,6 +35,15 @@ debug = "line-tables-only"
 strip = "none"
 -- repo/named/src/main.rs --
 fn main() { println!("named"); }
+-- repo/best/Cargo.toml --
+[package]
+name = "best"
+version = "0.1.0"
+edition = "2021"
+[profile.release]
+debug = true
+-- repo/best/src/main.rs --
+fn main() { println!("best"); }
 -- repo/own/Cargo.toml --
 [package]
 name = "own"
@@ -63,6 +72,7 @@ func rustProfiledServices() []plan.Service {
 	return []plan.Service{
 		{Name: "lean", Lang: plan.Rust, Dir: "lean", Files: []string{"data.txt"}},
 		{Name: "named", Lang: plan.Rust, Dir: "named"},
+		{Name: "best", Lang: plan.Rust, Dir: "best"},
 		{Name: "own", Lang: plan.Rust, Dir: "own", Binary: "target/release/own", Build: build("cargo build --release")},
 		{Name: "stripping", Lang: plan.Rust, Dir: "stripping", Binary: "target/release/stripping",
 			Build: build("cargo build --release && strip target/release/stripping")},
@@ -81,7 +91,8 @@ func TestProfileRust(t *testing.T) {
 		notes    string // one of them
 	}{
 		{"lean", false, "", "a build of the same sources with debug information"},
-		{"named", true, "", ""},
+		{"named", true, "", "debug = 1 would not"},
+		{"best", true, "", ""},
 		{"own", false, "", "a build of the same sources with debug information"},
 		{"stripping", false, "has no symbols", "let `build:` not strip it"},
 		{"once", true, "has no line tables", "the build with debug information failed"},
@@ -92,7 +103,7 @@ func TestProfileRust(t *testing.T) {
 		if (p.Binary == built.Binary) != c.measured {
 			t.Errorf("%s: got %s to profile, measured %s", c.service, p.Binary, built.Binary)
 		}
-		if lacks, _ := namesMissing(p.Binary); lacks != c.lacks {
+		if lacks, _, _ := namesMissing(p.Binary); lacks != c.lacks {
 			t.Errorf("%s: the profiled binary %s, want %q", c.service, lacks, c.lacks)
 		}
 		notes := strings.Join(p.Notes, "\n")
