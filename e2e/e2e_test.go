@@ -184,6 +184,7 @@ func TestPlantedRegressionAndItsReverse(t *testing.T) {
 		if len(r.Gaps) == 0 {
 			t.Error("no gap between Go and Rust")
 		}
+		checkProfiles(t, out)
 		checkReproducible(t, o, out)
 		checkNothingLeft(t)
 	})
@@ -313,6 +314,38 @@ func checkBuilds(t *testing.T, r reported) {
 		if want := b.Variant == "rust@head"; b.IdenticalToBase != want {
 			t.Errorf("%s identical to base: got %v, want %v", b.Variant, b.IdenticalToBase, want)
 		}
+	}
+}
+
+// checkProfiles wants a CPU profile and exact allocations of every variant that was measured, with the raw ones beside.
+func checkProfiles(t *testing.T, out string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(out, "run.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	measured, err := result.Decode(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := map[string]int{}
+	for _, p := range measured.Profiles {
+		if p.Invalid != "" {
+			t.Errorf("%s has no %s profile: %s", p.Variant, p.Kind, p.Invalid)
+			continue
+		}
+		if info, err := os.Stat(filepath.Join(out, result.ProfileFolder, p.File)); err != nil || info.Size() == 0 {
+			t.Errorf("the %s profile of %s is not kept: %v", p.Kind, p.Variant, err)
+		}
+		kept[p.Variant.String()+" "+string(p.Kind)]++
+	}
+	for _, v := range []string{"go@base", "go@head", "rust@head"} {
+		if kept[v+" cpu"] == 0 || kept[v+" allocs"] == 0 {
+			t.Errorf("profiles of %s: got %v, want cpu and allocs", v, kept)
+		}
+	}
+	if len(measured.GoRuntimes) != 2 {
+		t.Errorf("Go's own counters: got %d, want base's and head's", len(measured.GoRuntimes))
 	}
 }
 

@@ -21,7 +21,7 @@ const (
 	quickAnswer = "package main\n\nfunc answer() string { return `{\"status\":\"ok\"}` }\n"
 	// slowAnswer executes many times the instructions, in about a microsecond: work doubles, time hardly moves.
 	slowAnswer = "package main\n\nvar sum uint64\n\nfunc answer() string {\n\tfor i := range uint64(20000) {\n\t\tsum = sum*31 + i\n\t}\n\treturn `{\"status\":\"ok\"}`\n}\n"
-	nightYAML  = "services:\n  - {name: go, lang: go}\nworkloads: [health]\nbudget: 7s\nmeasure: {rounds: [7], count: 20s}\n"
+	nightYAML  = "services:\n  - {name: go, lang: go}\nworkloads: [health]\nbudget: 7s\nmeasure: {rounds: [7], count: 20s, profile: 0s}\n"
 
 	planted = 10 // of twelve commits, numbered from 0
 	broken  = 5  // does not build; the next one mends it
