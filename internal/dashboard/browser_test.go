@@ -116,7 +116,7 @@ func (b *browser) text(selector string) string {
 
 // settle waits until what is shown is drawn.
 func (b *browser) settle() {
-	b.until("!document.querySelector('#view').textContent.includes('Loading …')")
+	b.until("current === (location.hash || '#/') && !document.querySelector('#view').textContent.includes('Loading …')")
 }
 
 func (b *browser) size(width, height int64) {

@@ -214,6 +214,8 @@ func TestPlainFolder(t *testing.T) {
 	b := openBrowser(t)
 	b.run(chromedp.Navigate("file://" + folder + "/index.html#/metric/json-pipeline/instructions"))
 	b.until("document.querySelector('#chart canvas')")
+	b.run(chromedp.Focus("#chart"), chromedp.KeyEvent(kb.ArrowLeft))
+	b.until("location.hash.includes('night=')")
 	b.goTo("#/builds")
 	b.goTo("#/")
 	b.contains("Last successful night: 2026-11-25")

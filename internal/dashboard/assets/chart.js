@@ -58,7 +58,7 @@ class Chart {
         drawAxes: [(u) => this.bands(u)],
         draw: [(u) => this.overlay(u)],
         setCursor: [(u) => this.hover(u)],
-        setScale: [(u, key) => key === "x" && this.zoomed && this.ready && this.zoomed(u.scales.x.min, u.scales.x.max)],
+        setScale: [(u, key) => key === "x" && this.scaled(u.scales.x)],
       },
     };
     this.ready = false;
@@ -73,6 +73,13 @@ class Chart {
     this.plot.over.append(this.tip);
     // uPlot commits its first scales a moment later; only what comes then is a person's doing.
     setTimeout(() => (this.ready = true), 50);
+  }
+
+  // scaled tells of a stretch of time that a person chose. uPlot says so at every drawing.
+  scaled({ min, max }) {
+    if (this.min === min && this.max === max) return;
+    Object.assign(this, { min, max });
+    if (this.zoomed && this.ready) this.zoomed(min, max);
   }
 
   series(line) {

@@ -10,10 +10,12 @@ function go(hash) {
   else location.hash = hash;
 }
 
-// replace changes the address of what is shown already.
+// replace changes the address of what is shown already, unless another one was asked for by then. Not location.replace: that
+// happens a moment later, after whatever else was asked for.
 function replace(hash) {
-  current = hash;
-  location.replace(hash);
+  if ((location.hash || "#/") !== current) return;
+  history.replaceState(null, "", hash);
+  current = location.hash;
 }
 
 function show() {

@@ -62,8 +62,8 @@ class MetricView {
       if (value) this.query.set(key, value);
       else this.query.delete(key);
     }
-    this.at.hash = metricLink(this.shard, Object.fromEntries(this.query));
-    replace(this.at.hash);
+    const hash = metricLink(this.shard, Object.fromEntries(this.query));
+    replace(hash);
   }
 
   bar() {
