@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
@@ -42,16 +43,23 @@ func openBrowser(t *testing.T) *browser {
 	if path == "" {
 		t.Fatal("no Chromium: install one (scripts/test does)")
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WSURLReadTimeout(2*time.Minute))
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("hide-scrollbars", true))
 	allocator, stopAllocator := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(stopAllocator)
 	ctx, stop := chromedp.NewContext(allocator)
 	t.Cleanup(stop)
-	ctx, stopTime := context.WithTimeout(ctx, 5*time.Minute)
-	t.Cleanup(stopTime)
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatalf("starting %s: %v", path, err)
+	}
 	b := &browser{t: t, ctx: ctx}
-	chromedp.ListenTarget(ctx, b.listen)
-	b.run(network.Enable(), log.Enable(), runtime.Enable())
+	if err := chromedp.Listen(ctx, b.listen); err != nil {
+		t.Fatalf("opening a tab: %v", err)
+	}
+	var stopTime context.CancelFunc
+	b.ctx, stopTime = context.WithTimeout(ctx, 5*time.Minute)
+	t.Cleanup(stopTime)
+	b.run(command(network.Enable, network.EnableParams{}), command(log.Enable, cdp.Empty{}), command(runtime.Enable, cdp.Empty{}))
 	return b
 }
 
@@ -60,7 +68,7 @@ func (b *browser) listen(event any) {
 	defer b.mu.Unlock()
 	switch e := event.(type) {
 	case *runtime.EventConsoleAPICalled:
-		if e.Type == runtime.APITypeError || e.Type == runtime.APITypeWarning {
+		if e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeWarning {
 			var words []string
 			for _, a := range e.Args {
 				words = append(words, string(a.Value)+a.Description)
@@ -82,18 +90,37 @@ func (b *browser) listen(event any) {
 	}
 }
 
-func (b *browser) run(actions ...chromedp.Action) {
+// act is something done in a tab.
+type act = chromedp.Action[chromedp.Void]
+
+// command is one of the browser's own.
+func command[P, R any](c cdp.Command[P, R], parameters P) act {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, c, parameters)
+		return err
+	})
+}
+
+func (b *browser) run(steps ...act) {
 	b.t.Helper()
-	if err := chromedp.Run(b.ctx, actions...); err != nil {
+	if err := chromedp.Do(b.ctx, steps...); err != nil {
 		b.t.Fatalf("in the browser: %v\nproblems: %q", err, b.problems)
 	}
+}
+
+// do runs a statement.
+func (b *browser) do(statement string) {
+	b.t.Helper()
+	b.eval("(() => { " + statement + "; return 0; })()")
 }
 
 // eval is the value of an expression.
 func (b *browser) eval(expression string) any {
 	b.t.Helper()
-	var value any
-	b.run(chromedp.Evaluate(expression, &value))
+	value, err := chromedp.Run(b.ctx, chromedp.Evaluate[any](expression))
+	if err != nil {
+		b.t.Fatalf("%s: %v\nproblems: %q", expression, err, b.problems)
+	}
 	return value
 }
 
@@ -101,10 +128,34 @@ func (b *browser) eval(expression string) any {
 func (b *browser) until(expression string) {
 	b.t.Helper()
 	// By the clock: frames may not come on a machine that does other things as well.
-	poll := chromedp.Poll("Boolean("+expression+")", nil, chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(time.Minute))
-	if err := chromedp.Run(b.ctx, poll); err != nil {
-		state := b.eval("[location.hash, document.activeElement.id, document.querySelector('#search').value, document.querySelector('#hits').textContent, document.body.innerText.slice(0, 600)].join(' | ')")
-		b.t.Fatalf("waiting for %s: %v\nproblems: %q\npage: %v", expression, err, b.problems, state)
+	for end := time.Now().Add(time.Minute); b.eval("Boolean("+expression+")") != true; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			state := b.eval("[location.hash, document.activeElement.id, document.querySelector('#search').value, document.querySelector('#hits').textContent, document.body.innerText.slice(0, 600)].join(' | ')")
+			b.t.Fatalf("waited in vain for %s\nproblems: %q\npage: %v", expression, b.problems, state)
+		}
+	}
+}
+
+func (b *browser) click(selector string) {
+	b.t.Helper()
+	b.run(chromedp.Click(chromedp.CSS(selector)))
+}
+
+func (b *browser) focus(selector string) {
+	b.t.Helper()
+	b.run(chromedp.Focus(chromedp.CSS(selector)))
+}
+
+// write types a text into an element.
+func (b *browser) write(selector, text string) {
+	b.t.Helper()
+	b.run(chromedp.SendKeys(chromedp.CSS(selector), text))
+}
+
+func (b *browser) keys(keys ...string) {
+	b.t.Helper()
+	for _, key := range keys {
+		b.run(chromedp.KeyEvent(key))
 	}
 }
 
@@ -126,7 +177,7 @@ func (b *browser) size(width, height int64) {
 
 func (b *browser) scheme(name string) {
 	b.t.Helper()
-	b.run(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}}))
+	b.run(command(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}}}))
 }
 
 // check holds what the browser noticed against what it may.

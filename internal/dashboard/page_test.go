@@ -16,7 +16,7 @@ import (
 // goTo shows a page of the site by its fragment.
 func (b *browser) goTo(hash string) {
 	b.t.Helper()
-	b.run(chromedp.Evaluate(fmt.Sprintf("location.hash = %q", hash), nil))
+	b.do(fmt.Sprintf("location.hash = %q", hash))
 	b.until(fmt.Sprintf("current === %q", hash))
 	b.settle()
 }
@@ -74,7 +74,7 @@ func TestPage(t *testing.T) {
 				t.Errorf("%s has controls without a name: %v", hash, got)
 			}
 		}
-		b.run(chromedp.Evaluate("history.back()", nil))
+		b.do("history.back()")
 		b.until("current === '#/metric/a/b'")
 	})
 	t.Run("search", func(t *testing.T) { b.t = t; searches(b) })
@@ -105,31 +105,31 @@ func searches(b *browser) {
 		"rust p50 webs":  "#/metric/websocket/p50?focus=rust",
 	} {
 		b.goTo("#/changes")
-		b.run(chromedp.KeyEvent("/"))
+		b.keys("/")
 		b.until("document.activeElement.id === 'search'")
-		b.run(chromedp.Evaluate("document.querySelector('#search').value = ''", nil)) // the protocol types the slash into it all the same; a keyboard does not
-		b.run(chromedp.SendKeys("#search", words), chromedp.KeyEvent(kb.ArrowDown))
+		b.do("document.querySelector('#search').value = ''") // the protocol types the slash into it all the same; a keyboard does not
+		b.write("#search", words)
+		b.keys(kb.ArrowDown)
 		b.until("document.querySelector('#hits li[aria-selected=true]')")
 		if got := b.eval("document.querySelector('#search').getAttribute('aria-activedescendant')"); got != "hit-0" {
 			b.t.Errorf("%q: the active hit is %v, want hit-0", words, got)
 		}
-		b.run(chromedp.KeyEvent(kb.Enter))
+		b.keys(kb.Enter)
 		b.until(fmt.Sprintf("location.hash.startsWith(%q)", want))
 		b.settle()
 	}
-	b.run(chromedp.SendKeys("#search", "no such thing"))
+	b.write("#search", "no such thing")
 	b.until("document.querySelector('#hits').textContent === 'Nothing found'")
-	b.run(chromedp.KeyEvent(kb.Escape))
+	b.keys(kb.Escape)
 	b.until("document.querySelector('#hits').hidden")
 }
 
 // points clicks on a chart, goes on by keys, and opens what it finds from its address.
 func points(b *browser, in fixture) {
 	b.goTo("#/metric/order-pipeline/cpu_per_request")
-	var box struct{ X, Y, W, H float64 }
-	b.run(chromedp.Evaluate("(() => { const r = charts[0].plot.over.getBoundingClientRect(); return {x: r.x, y: r.y, w: r.width, h: r.height}; })()", &box))
-	x, y := box.X+box.W/2, box.Y+box.H/2
-	b.run(chromedp.MouseEvent(input.MouseMoved, x, y), chromedp.MouseClickXY(x, y))
+	middle := b.eval("(() => { const r = charts[0].plot.over.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()").([]any)
+	x, y := middle[0].(float64), middle[1].(float64)
+	b.run(chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, x, y), chromedp.MouseClickXY(x, y))
 	b.until("location.hash.includes('night=')")
 	b.until("document.querySelector('#night-panel').textContent.includes('All rows of this night')")
 	night := int(b.eval("model.byID.get(new URLSearchParams(location.hash.split('?')[1]).get('night'))").(float64))
@@ -146,11 +146,13 @@ func points(b *browser, in fixture) {
 		}
 	}
 
-	b.run(chromedp.Focus("#chart"), chromedp.KeyEvent(kb.ArrowRight))
+	b.focus("#chart")
+	b.keys(kb.ArrowRight)
 	b.until(fmt.Sprintf("location.hash.includes(%q)", in.Entries[night+1].ID))
-	b.run(chromedp.Evaluate("document.querySelector('.chip').click()", nil), chromedp.Evaluate("document.querySelector('[data-view=absolute]').click()", nil))
+	b.do("document.querySelector('.chip').click()")
+	b.do("document.querySelector('[data-view=absolute]').click()")
 	b.until("location.hash.includes('view=absolute')")
-	b.run(chromedp.Evaluate("charts[0].zoom(model.at[200], model.at[260])", nil))
+	b.do("charts[0].zoom(model.at[200], model.at[260])")
 	b.until("location.hash.includes('from=')")
 	shared, _ := b.eval("location.href").(string)
 	caption, panel := b.text(".caption"), b.text("#night-panel")
@@ -172,14 +174,15 @@ func points(b *browser, in fixture) {
 		b.t.Error("from the link the stretch of time is another one")
 	}
 
-	b.run(chromedp.Focus("#chart"), chromedp.KeyEvent(kb.ArrowRight), chromedp.KeyEvent(kb.Enter))
+	b.focus("#chart")
+	b.keys(kb.ArrowRight, kb.Enter)
 	b.until("location.hash.startsWith('#/night/')")
 	b.settle()
 	b.contains("Night of", "170 of 170", "AMD EPYC 7763", "Its run")
 	if got := b.eval("[...document.querySelectorAll('main a')].find(a => a.textContent === 'Its run').href").(string); !strings.HasPrefix(got, "https://github.com/example/shop/actions/runs/") {
 		b.t.Errorf("the night's run is at %s", got)
 	}
-	b.run(chromedp.SendKeys("main input", "rust websocket"))
+	b.write("main input", "rust websocket")
 	b.until("document.querySelector('main [role=status]').textContent === '12 of 170'")
 }
 
@@ -194,7 +197,8 @@ func themes(b *browser) {
 	if dark == light {
 		b.t.Errorf("the page is %v in both themes", dark)
 	}
-	b.run(chromedp.Click("#theme"), chromedp.Click("#theme"))
+	b.click("#theme")
+	b.click("#theme")
 	if got := b.eval(paper); got != dark {
 		b.t.Errorf("after choosing dark the page is %v, want %v", got, dark)
 	}
@@ -203,7 +207,7 @@ func themes(b *browser) {
 	if got := b.text("#theme"); got != "Theme: dark" {
 		b.t.Errorf("after loading anew: %q", got)
 	}
-	b.run(chromedp.Click("#theme"))
+	b.click("#theme")
 }
 
 // The site works from a folder, without any server.
@@ -214,12 +218,13 @@ func TestPlainFolder(t *testing.T) {
 	b := openBrowser(t)
 	b.run(chromedp.Navigate("file://" + folder + "/index.html#/metric/json-pipeline/instructions"))
 	b.until("document.querySelector('#chart canvas')")
-	b.run(chromedp.Focus("#chart"), chromedp.KeyEvent(kb.ArrowLeft))
+	b.focus("#chart")
+	b.keys(kb.ArrowLeft)
 	b.until("location.hash.includes('night=')")
 	b.goTo("#/builds")
 	b.goTo("#/")
 	b.contains("Last successful night: 2026-11-25")
-	b.run(chromedp.Evaluate("location.hash = nightLink(10)", nil))
+	b.do("location.hash = nightLink(10)")
 	b.until("document.querySelector('table.rows')")
 	b.check("file://" + folder + "/")
 }

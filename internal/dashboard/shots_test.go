@@ -26,27 +26,19 @@ func TestShots(t *testing.T) {
 				"overview": "#/", "metric": "#/metric/order-pipeline/cpu_per_request", "absolute": "#/metric/order-pipeline/p50?view=absolute&from=2026-08-01&to=2026-11-25",
 				"workload": "#/workload/order-pipeline", "service": "#/service/go", "changes": "#/changes", "builds": "#/builds", "check": "#/self-check",
 			} {
-				b.run(chromedp.Evaluate("location.hash = '"+hash+"'", nil))
+				b.do("location.hash = '" + hash + "'")
 				b.until("current === '" + hash + "'")
 				b.settle()
 				if page == "metric" {
-					b.run(chromedp.Focus("#chart"), chromedp.KeyEvent("\uF011")) // End
-					b.run(chromedp.Evaluate("charts[0].choose(charts[0].xs.length - 20, true)", nil))
+					b.focus("#chart")
+					b.do("charts[0].choose(charts[0].xs.length - 20, true)")
 				}
-				var picture []byte
-				b.run(chromedp.FullScreenshot(&picture, 100))
-				if err := os.WriteFile(filepath.Join(folder, page+"-"+name+"-"+theme+".png"), picture, 0o644); err != nil {
-					t.Fatal(err)
-				}
+				b.picture(filepath.Join(folder, page+"-"+name+"-"+theme+".png"), true)
 			}
-			b.run(chromedp.Evaluate("location.hash = nightLink(model.last - 20)", nil))
+			b.do("location.hash = nightLink(model.last - 20)")
 			b.until("document.querySelector('h1').textContent.startsWith('Night of')")
 			b.settle()
-			var picture []byte
-			b.run(chromedp.CaptureScreenshot(&picture)) // the whole of it is long
-			if err := os.WriteFile(filepath.Join(folder, "night-"+name+"-"+theme+".png"), picture, 0o644); err != nil {
-				t.Fatal(err)
-			}
+			b.picture(filepath.Join(folder, "night-"+name+"-"+theme+".png"), false) // the whole of it is long
 		}
 	}
 	origin = serve(t, files(t, manyNights(365)))
@@ -58,14 +50,26 @@ func TestShots(t *testing.T) {
 			b.until("model !== null")
 			b.settle()
 			if page == "many-metric" && name == "wide" {
-				b.run(chromedp.MouseEvent(input.MouseMoved, 500, 320))
+				b.run(chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, 500, 320))
 			}
-			var picture []byte
-			b.run(chromedp.FullScreenshot(&picture, 100))
-			if err := os.WriteFile(filepath.Join(folder, page+"-"+name+".png"), picture, 0o644); err != nil {
-				t.Fatal(err)
-			}
+			b.picture(filepath.Join(folder, page+"-"+name+".png"), true)
 		}
 	}
 	b.check("http://127.0.0.1:")
+}
+
+// picture writes what is to be seen, or the whole page, into a file.
+func (b *browser) picture(file string, whole bool) {
+	b.t.Helper()
+	take := chromedp.CaptureScreenshot()
+	if whole {
+		take = chromedp.FullScreenshot(100)
+	}
+	text, err := chromedp.Run(b.ctx, take)
+	if err == nil {
+		err = os.WriteFile(file, text, 0o644)
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
 }
