@@ -217,7 +217,7 @@ func TestChangePointTable(t *testing.T) {
 		if len(s.at) == 0 && !s.still && r.alarmed > *runs/5+1 {
 			t.Errorf("%s: %d of %d series had a change point", s.name, r.alarmed, *runs)
 		}
-		if len(s.at) > 0 && (r.recalled*4 < r.true*3 || r.right*4 < r.found*3) {
+		if len(s.at) > 0 && (r.recalled*3 < r.true*2 || r.right*3 < r.found*2) {
 			t.Errorf("%s: %d of %d changes found, %d of %d right", s.name, r.recalled, r.true, r.right, r.found)
 		}
 	}
