@@ -208,7 +208,7 @@ func (r row) String() string {
 	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s |\n", r.name, recall, precision, alarms, off, wait)
 }
 
-// The table of docs/history.md is what this makes with -runs 40 -update. Without, few series are held to what it says.
+// The table of docs/history.md is what this makes with -runs 100 -update. Without, few series are held to what it says.
 func TestChangePointTable(t *testing.T) {
 	table := fmt.Sprintf("| %d nights, noise with an SD of 1 | found (recall) | of what was found, right (precision) | series with a false one | nights off, median | nights until it is found, median and 90 %% |\n|---|---|---|---|---|---|\n", year)
 	for _, s := range simulations() {
