@@ -54,7 +54,10 @@ func (m *merging) run(w world, args []string) error {
 	if err != nil {
 		return err
 	}
-	out.remove(runFile, reportFile, commentFile)
+	out.remove(runFile, reportFile, commentFile, reportHTMLFile)
+	if err := out.renew(result.ProfileFolder); err != nil {
+		return err
+	}
 	if len(files) == 0 {
 		return notMeasured{fmt.Sprintf("no shard left a %s: nothing was measured", runFile)}
 	}
@@ -72,6 +75,9 @@ func (m *merging) run(w world, args []string) error {
 	if err := out.write(runFile, text); err != nil {
 		return err
 	}
+	if err := bringProfiles(run, files, out.in(result.ProfileFolder)); err != nil {
+		return err
+	}
 	for _, s := range run.Shards {
 		what := string(s.State)
 		if why := s.Unfinished(); why != "" {
@@ -81,6 +87,34 @@ func (m *merging) run(w world, args []string) error {
 	}
 	fmt.Fprintf(w.stdout, "%s: %s\n", run.State, filepath.Join(out.path, runFile))
 	return measuredError(run)
+}
+
+// bringProfiles copies the raw profiles that lie beside the shards' files, unopened.
+func bringProfiles(run result.Run, from []result.File, to outFolder) error {
+	wanted := map[string]bool{}
+	for _, p := range run.Profiles {
+		if p.File != "" {
+			wanted[p.File] = true
+		}
+	}
+	for _, file := range from {
+		folder, ok := openProfiles(filepath.Join(filepath.Dir(file.Name), result.ProfileFolder))
+		if !ok {
+			continue
+		}
+		for name := range wanted {
+			text, err := folder.read(name)
+			if err == nil {
+				err = to.write(name, text)
+			}
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				folder.close()
+				return fmt.Errorf("copying the profile %s: %w", name, err)
+			}
+		}
+		folder.close()
+	}
+	return nil
 }
 
 // files are those that were named and those of the folder.
