@@ -116,7 +116,7 @@ func TestNightNamesTheFirstBadMerge(t *testing.T) {
 	repo, shas := nightRepo(t)
 	store, out := filepath.Join(t.TempDir(), "history"), filepath.Join(t.TempDir(), "out")
 	measure := func(args ...string) outcome {
-		return run(t, repo, append([]string{"nightly", "measure", "--repo", repo, "--store", "folder:"+store, "--out", out, "--self-check=false", "--seed", "1"}, args...)...)
+		return run(t, repo, append([]string{"nightly", "measure", "--repo", repo, "--store", "folder:" + store, "--out", out, "--self-check=false", "--seed", "1"}, args...)...)
 	}
 	if o := measure("--head", shas[0]); o.status != 0 {
 		t.Fatalf("the first night: status %d\n%s", o.status, o.stderr)
