@@ -13,7 +13,7 @@ import (
 
 var (
 	update = flag.Bool("update", false, "write the table of docs/history.md")
-	runs   = flag.Int("runs", 10, "simulated series a row of that table")
+	runs   = flag.Int("runs", 5, "simulated series a row of that table")
 )
 
 // simulated is a kind of series and where its level truly changes.
@@ -248,15 +248,14 @@ func replaceTable(t *testing.T, table string) {
 // Hardly any of many series without a change has a change point: the test's own level is 0.1 % a stretch.
 func TestChangePointFalseAlarms(t *testing.T) {
 	t.Parallel()
-	const series = 400
-	alarmed := 0
+	series, alarmed := 10**runs, 0 // 400 for what docs/history.md says
 	for seed := range uint64(series) {
 		if len(ChangePoints(normal(rand.New(rand.NewPCG(seed, 9)), year, 0), ChangeOptions{})) > 0 {
 			alarmed++
 		}
 	}
 	t.Logf("%d of %d series without any change had a change point", alarmed, series)
-	if alarmed > 4 {
+	if alarmed > max(series/100, 1) {
 		t.Errorf("%d of %d series without any change had a change point", alarmed, series)
 	}
 }
