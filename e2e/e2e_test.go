@@ -147,7 +147,7 @@ func TestPlantedRegressionAndItsReverse(t *testing.T) {
 		for try := 1; ; try++ {
 			out := filepath.Join(t.TempDir(), name)
 			args := append([]string{"run", "--repo", repo, "--base", base, "--head", head, "--out", out,
-				"--budget", "30s", "--seed", "1", "--workload", "json-pipeline"}, more...)
+				"--budget", "1m", "--seed", "1", "--workload", "json-pipeline"}, more...)
 			o := run(t, repo, args...)
 			r := readReport(t, out)
 			if why := unsettled(r); why != "" && try == 1 { // a neighbour took the cores: time has a second chance, work needs none

@@ -13,7 +13,7 @@ import (
 
 var (
 	update = flag.Bool("update", false, "write the table of docs/history.md")
-	runs   = flag.Int("runs", 5, "simulated series a row of that table")
+	runs   = flag.Int("runs", 10, "simulated series a row of that table")
 )
 
 // simulated is a kind of series and where its level truly changes.
