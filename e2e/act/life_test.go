@@ -74,7 +74,10 @@ func (w *world) checkSteps(e ended) {
 			duet++
 		}
 		taken += len(s.Taken)
-		speaks := strings.Contains(s.Script, "duet\" publish") || strings.Contains(s.Script, "duet\" gate") // to GitHub, and starts nothing
+		speaks := false // to GitHub, and starts nothing
+		for _, command := range []string{"publish", "gate", "nightly record"} {
+			speaks = speaks || strings.Contains(s.Script, `duet" `+command)
+		}
 		for name, value := range s.Env {
 			if strings.Contains(value, fake.Token) && !speaks {
 				w.t.Errorf("%s holds the token in the step %q", name, s.Script)
