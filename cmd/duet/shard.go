@@ -80,7 +80,7 @@ func (s *sharing) split(p plan.Plan) ([]plan.Plan, error) {
 	}
 	shards, err := p.Split(count)
 	if err != nil {
-		return nil, plan.Usagef("a shard is one workload or more", "--shards %d: %w", count, err)
+		return nil, plan.Usagef("", "--shards %d: %w", count, err)
 	}
 	return shards, nil
 }
