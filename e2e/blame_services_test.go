@@ -141,7 +141,7 @@ func servicesRepo(t *testing.T) string {
 	for _, lang := range []string{"go", "rust"} {
 		copySources(t, filepath.Join("..", "examples", lang), filepath.Join(repo, lang))
 	}
-	plantSmall(t, repo, 60, 2)
+	plantSmall(t, repo, 60, 6)
 	for _, s := range subjects() {
 		file := filepath.Join(repo, filepath.FromSlash(s.file))
 		switch s.lang {

@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
@@ -16,6 +17,7 @@ import (
 const (
 	maxSurveyed  = 400_000 // entries looked at
 	maxManifests = 2_000
+	maxTexts     = 64 << 20 // bytes of Rust sources
 )
 
 // Survey is what a tree calls its own, by which functions are told from those of dependencies.
@@ -25,7 +27,12 @@ type Survey struct {
 	Modules map[string]string // folders of Go modules by module path
 	// Workspaces are the folders with a Cargo.toml, in the order of their names.
 	Workspaces []string
-	Crates     map[string]bool // names of Rust crates as symbols have them, those that a dependency has too left out
+	// Packages are the crates that folders with a Cargo.toml build from their sources, as symbols have them: the library, or
+	// the first program where there is none.
+	Packages map[string]string
+	// Texts are the Rust sources by file, as far as there is room: builds may change them, and the tree goes away.
+	Texts  map[string]string
+	Crates map[string]bool // names of Rust crates as symbols have them, those that a dependency has too left out
 }
 
 // Survey looks through a side's exported tree before any of its code runs. A manifest that cannot be read names
@@ -36,9 +43,13 @@ func (w *Workshop) Survey(tree string) (Survey, error) {
 		return Survey{}, err
 	}
 	defer root.Close()
-	s := Survey{Root: w.tree(), Files: map[string]bool{}, Modules: map[string]string{}, Crates: map[string]bool{}}
+	s := Survey{Root: w.tree(), Files: map[string]bool{}, Modules: map[string]string{}, Packages: map[string]string{}, Texts: map[string]string{}, Crates: map[string]bool{}}
 	elsewhere := map[string]bool{} // crates of a registry
-	entries, manifests := 0, 0
+	isFile := func(name string) bool {
+		info, err := root.Lstat(name)
+		return err == nil && info.Mode().IsRegular()
+	}
+	entries, manifests, texts := 0, 0, 0
 	err = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 		if entries++; err != nil || entries > maxSurveyed {
 			return errors.Join(err, fs.SkipAll)
@@ -53,14 +64,23 @@ func (w *Workshop) Survey(tree string) (Survey, error) {
 		case ".go", ".rs", ".s", ".c", ".h", ".cc", ".cpp":
 			s.Files[name] = d.Type().IsRegular()
 		}
-		if !d.Type().IsRegular() || manifests == maxManifests {
+		if !d.Type().IsRegular() {
+			return nil
+		}
+		if path.Ext(name) == ".rs" && texts < maxTexts {
+			if text, err := readRegular(root, name); err == nil && texts+len(text) <= maxTexts {
+				s.Texts[name] = string(text)
+				texts += len(text)
+			}
+		}
+		if manifests == maxManifests {
 			return nil
 		}
 		switch d.Name() {
 		case "go.mod", "Cargo.toml", "Cargo.lock":
 			manifests++
 			if text, err := readRegular(root, name); err == nil {
-				s.read(name, text, elsewhere)
+				s.read(name, text, elsewhere, isFile)
 			}
 		}
 		return nil
@@ -74,7 +94,7 @@ func (w *Workshop) Survey(tree string) (Survey, error) {
 	return s, err
 }
 
-func (s *Survey) read(name string, text []byte, elsewhere map[string]bool) {
+func (s *Survey) read(name string, text []byte, elsewhere map[string]bool, isFile func(string) bool) {
 	switch path.Base(name) {
 	case "go.mod":
 		if module := modfile.ModulePath(text); module != "" {
@@ -93,6 +113,13 @@ func (s *Survey) read(name string, text []byte, elsewhere map[string]bool) {
 			if crate.Name != "" {
 				s.Crates[symbolName(crate.Name)] = true
 			}
+		}
+		crate := cmp.Or(m.Lib.Name, m.Package.Name)
+		if len(m.Bin) > 0 && m.Lib.Name == "" && !isFile(path.Join(path.Dir(name), "src/lib.rs")) {
+			crate = cmp.Or(m.Bin[0].Name, crate)
+		}
+		if crate != "" {
+			s.Packages[path.Dir(name)] = symbolName(crate)
 		}
 	case "Cargo.lock":
 		var lock struct {

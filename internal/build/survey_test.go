@@ -20,7 +20,7 @@ func TestSurvey(t *testing.T) {
 		"repo/rust/core/Cargo.toml":      "[package]\nname = \"shop-core\"\n",
 		"repo/rust/axum/Cargo.toml":      "[package]\nname = \"shop-axum\"\n[[bin]]\nname = \"axum\"\n",
 		"repo/rust/bad/Cargo.toml":       "[package\n",
-		"repo/rust/core/src/lib.rs":      "",
+		"repo/rust/core/src/lib.rs":      "fn a() {}\n",
 		"repo/rust/Cargo.lock": "[[package]]\nname = \"axum\"\nversion = \"0.8.1\"\nsource = \"registry\"\n" +
 			"[[package]]\nname = \"shop-core\"\nversion = \"0.1.0\"\n",
 		"other/lib.go": "package lib\n",
@@ -36,6 +36,9 @@ func TestSurvey(t *testing.T) {
 	if err := os.Symlink("/etc/passwd", filepath.Join(tree, "repo", "link.go")); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Symlink("/etc/passwd", filepath.Join(tree, "repo", "link.rs")); err != nil {
+		t.Fatal(err)
+	}
 	w := &Workshop{o: Options{Dir: "/work"}}
 	got, err := w.Survey(tree)
 	if err != nil {
@@ -43,9 +46,11 @@ func TestSurvey(t *testing.T) {
 	}
 	want := Survey{
 		Root:       "/work/tree",
-		Files:      map[string]bool{"repo/cmd/shop/main.go": true, "repo/rust/core/src/lib.rs": true, "other/lib.go": true, "repo/link.go": false},
+		Files:      map[string]bool{"repo/cmd/shop/main.go": true, "repo/rust/core/src/lib.rs": true, "other/lib.go": true, "repo/link.go": false, "repo/link.rs": false},
 		Modules:    map[string]string{"example.com/shop": "repo", "example.com/shop/api": "repo/api"},
 		Workspaces: []string{"repo/rust", "repo/rust/axum", "repo/rust/core"},
+		Packages:   map[string]string{"repo/rust/axum": "axum", "repo/rust/core": "shop_core"},
+		Texts:      map[string]string{"repo/rust/core/src/lib.rs": "fn a() {}\n"},
 		Crates:     map[string]bool{"shop_core": true, "shop_axum": true}, // a dependency is called axum too
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

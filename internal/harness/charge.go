@@ -49,6 +49,8 @@ func (s *session) survey(side plan.Side) error {
 	}
 	s.pass.sources[side] = profdiff.Source{
 		Root: found.Root, Files: found.Files, Modules: found.Modules, Workspaces: found.Workspaces, Crates: found.Crates, Strip: repoFolder,
+		Packages: found.Packages,
+		Outlines: &profdiff.Outlines{Texts: found.Texts},
 	}
 	return nil
 }

@@ -465,10 +465,12 @@ func (p *reader) callList(place map[int]int) []Call {
 			calls = append(calls, *c)
 		}
 	}
-	slices.SortFunc(calls, func(a, b Call) int {
-		return cmp.Or(cmp.Compare(a.Caller, b.Caller), cmp.Compare(a.Callee, b.Callee), cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
-	})
+	slices.SortFunc(calls, byEnds)
 	return calls
+}
+
+func byEnds(a, b Call) int {
+	return cmp.Or(cmp.Compare(a.Caller, b.Caller), cmp.Compare(a.Callee, b.Callee), cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
 }
 
 // table holds one kind of compressed names: "(3) name" the first time, "(3)" after that.

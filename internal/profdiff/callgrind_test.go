@@ -247,6 +247,7 @@ func FuzzCallgrind(f *testing.F) {
 	f.Add([]byte(full))
 	f.Add([]byte(dumpFile(f, plan.Go)))
 	f.Add([]byte(dumpFile(f, plan.Rust)))
+	f.Add([]byte(inlined))
 	f.Add([]byte("events: Ir\nfn=(1) _ZN4core3fmt5write17h0123456789abcdefE\n1 5\nfn=(2) _RNvC1a1b\n1 2\ntotals: 7\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		d, err := ParseCallgrind(bytes.NewReader(text))

@@ -69,46 +69,38 @@ func ChargeOf(d Dump, lang plan.Lang, src Source, requests int64) ([]Charge, []L
 
 // graph is a dump as its costs rise.
 type graph struct {
-	d      Dump
-	lang   plan.Lang
-	src    Source
-	own    []bool
-	file   []string // in the repository, of own functions
-	name   []string // under which a function is charged
-	bucket []string
-	into   [][]int // calls by callee, recursion left out
-	shares []float64
-	known  map[string]string // debug paths resolved
-	owner  []int             // nearest own function from each function, -1: none
+	d        Dump
+	lang     plan.Lang
+	src      Source
+	bucketOf func(name string) string
+	own      []bool
+	file     []string // in the repository, of own functions
+	name     []string // under which a function is charged
+	bucket   []string
+	into     [][]int // calls by callee, recursion left out
+	shares   []float64
+	known    map[string]string // debug paths resolved
+	owner    []int             // nearest own function from each function, -1: none
 }
 
 func newGraph(d Dump, lang plan.Lang, src Source) *graph {
-	n := len(d.Functions)
-	g := &graph{
-		d: d, lang: lang, src: src, own: make([]bool, n), file: make([]string, n), name: make([]string, n),
-		bucket: make([]string, n), into: make([][]int, n), shares: make([]float64, len(d.Calls)), known: map[string]string{},
-	}
-	match := matcherFor(lang)
-	inOwnFiles := map[string]int64{} // of a function's cost, by its name: lines know no more
-	for _, l := range d.Lines {
-		if g.resolve(l.File) != "" {
-			inOwnFiles[l.Function] += l.Self
-		}
-	}
-	for i, f := range d.Functions {
-		g.bucket[i] = match.bucket(f.Name)
+	g := &graph{d: d, lang: lang, src: src, known: map[string]string{}, bucketOf: matcherFor(lang).bucket}
+	g.apart()
+	n := len(g.d.Functions)
+	g.own, g.file, g.name, g.bucket = make([]bool, n), make([]string, n), make([]string, n), make([]string, n)
+	g.into, g.shares = make([][]int, n), make([]float64, len(g.d.Calls))
+	for i, f := range g.d.Functions {
+		g.bucket[i] = g.bucketOf(f.Name)
 		g.file[i] = g.resolve(f.File)
-		// Rust puts own code into instances of a library's functions; Go never does.
-		inlined := lang == plan.Rust && 2*inOwnFiles[f.Name] >= f.Self && inOwnFiles[f.Name] > 0
 		named := src.named(f.Name, lang) && !src.foreign(f.File, lang)
-		g.own[i] = g.bucket[i] == result.BucketService && (g.file[i] != "" || inlined || named)
+		g.own[i] = g.bucket[i] == result.BucketService && (g.file[i] != "" || named)
 		if g.own[i] {
 			g.name[i] = ownName(f.Name, lang)
 		} else {
 			g.name[i], g.file[i] = outside(f, lang), ""
 		}
 	}
-	for e, c := range d.Calls {
+	for e, c := range g.d.Calls {
 		if c.Caller != c.Callee {
 			g.into[c.Callee] = append(g.into[c.Callee], e)
 		}
@@ -339,10 +331,7 @@ func (g *graph) begins() []int {
 // lines are the lines of the service's own source with their costs, the dearest first. A line that the compiler put into a
 // library's function counts for the own function that called it.
 func (g *graph) lines(instructions, allocations risen) []LineCharge {
-	byName := map[string]int{}
-	for i := len(g.d.Functions) - 1; i >= 0; i-- {
-		byName[g.d.Functions[i].Name] = i
-	}
+	first := firstOf(g.d.Functions)
 	type key struct {
 		file     string
 		line     int
@@ -362,7 +351,7 @@ func (g *graph) lines(instructions, allocations risen) []LineCharge {
 		sums[k] = [2]float64{s[0] + ir, s[1] + allocs}
 	}
 	for _, l := range g.d.Lines {
-		if i := byName[l.Function]; g.bucket[i] == result.BucketService {
+		if i := first[l.Function]; g.bucket[i] == result.BucketService {
 			add(l.File, l.Line, i, float64(l.Self), 0)
 		}
 	}

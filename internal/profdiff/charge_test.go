@@ -250,7 +250,7 @@ func TestChargeOf(t *testing.T) {
 // Costs are neither lost nor made, whatever a dump says.
 func checkCharges(t *testing.T, d Dump, lang plan.Lang) {
 	t.Helper()
-	functions, lines := ChargeOf(d, lang, tree(), 60)
+	functions, lines := ChargeOf(d, lang, inlinedTree(), 60)
 	var instructions, allocations int64
 	for _, f := range functions {
 		if f.Instructions < 0 || f.Allocations < 0 || f.Name == "" {

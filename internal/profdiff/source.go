@@ -21,6 +21,10 @@ type Source struct {
 	Workspaces []string
 	// Crates are the names of the tree's own Rust crates, as they stand in symbols.
 	Crates map[string]bool
+	// Packages are the names of the crates that folders of Workspaces build from their sources, as they stand in symbols.
+	Packages map[string]string
+	// Outlines are what the tree's Rust files say; nil: nothing.
+	Outlines *Outlines
 	// Strip is cut off the paths of files in the report: the repository's folder below Root.
 	Strip string
 }
@@ -81,6 +85,14 @@ func (s Source) shown(file string) (repo string, ok bool) {
 		return "../" + file, true // of a second checkout beside the repository
 	}
 	return file, true
+}
+
+// inTree is a file as the tree knows it, by its path in the repository: the opposite of shown.
+func (s Source) inTree(repo string) string {
+	if s.Strip == "" {
+		return repo
+	}
+	return path.Join(s.Strip, repo)
 }
 
 // named says by its symbol alone whether a function is the service's own.

@@ -1,0 +1,169 @@
+package profdiff
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/duet-bench/duet/internal/plan"
+	"github.com/duet-bench/duet/internal/result"
+)
+
+// apart is a dump in which own code that the compiler put into a library's functions stands by itself, under the
+// names of the functions it was written as: a framework's generic function that calls a handler often holds all of it,
+// and one that holds a handler at base may hold none at head. What lines do not tell, the library's code that was
+// inlined into such a function, stays with the library's.
+//
+// Rust alone: Go's compiler puts a generic function's body where it is written.
+func (g *graph) apart() {
+	if g.lang != plan.Rust {
+		return
+	}
+	d := g.d
+	a := parting{graph: g, byName: map[string]int{}, at: map[place]int{}, left: map[int]bool{}, calls: map[[2]int]int64{}}
+	for i := len(d.Functions) - 1; i >= 0; i-- { // of one name the dearest
+		if f := d.Functions[i]; g.bucketOf(f.Name) == result.BucketService && g.integral(f) {
+			a.byName[writtenPath(ownName(f.Name, g.lang))] = i
+		}
+	}
+	first := firstOf(d.Functions)
+	g.d = Dump{Total: d.Total, Functions: slices.Clone(d.Functions), Lines: slices.Clone(d.Lines), Calls: slices.Clone(d.Calls)}
+	for k, l := range d.Lines {
+		i := first[l.Function]
+		if g.integral(d.Functions[i]) || g.d.Functions[i].Self < l.Self {
+			continue
+		}
+		if to, ok := a.to(i, l.File, l.Line); ok {
+			g.d.Functions[i].Self -= l.Self
+			g.d.Functions[to].Self += l.Self
+			g.d.Lines[k].Function = g.d.Functions[to].Name
+		}
+	}
+	for e, c := range d.Calls {
+		if g.integral(d.Functions[c.Caller]) {
+			continue
+		}
+		if to, ok := a.to(c.Caller, c.File, c.Line); ok && to != c.Callee {
+			g.d.Calls[e].Caller = to
+			a.calls[[2]int{c.Caller, to}] += c.Inclusive
+		}
+	}
+	a.finish()
+}
+
+// parting is own code on its way out of a library's functions.
+type parting struct {
+	*graph
+	byName map[string]int   // own functions, by their plain paths
+	at     map[place]int    // where a line of a function goes
+	left   map[int]bool     // functions that something was taken from
+	calls  map[[2]int]int64 // from such a function to what was taken out of it: instructions of what that calls
+}
+
+// place is where a line stands and the function it was found in.
+type place struct {
+	function int
+	file     string
+	line     int
+}
+
+// integral is whether a function is one of the service's own as it stands, or none of the service's at all.
+func (g *graph) integral(f Function) bool {
+	if g.bucketOf(f.Name) != result.BucketService || g.src.named(f.Name, g.lang) && !g.src.foreign(f.File, g.lang) {
+		return true
+	}
+	file := g.resolve(f.File)
+	return file != "" && g.src.Outlines.has(g.src.inTree(file), lastName(ownName(f.Name, g.lang)))
+}
+
+// to is the function that a line of another's belongs to, made where the dump has none.
+func (a *parting) to(from int, debug string, line int) (to int, ok bool) {
+	file := a.resolve(debug)
+	if file == "" || line <= 0 {
+		return 0, false
+	}
+	k := place{from, debug, line}
+	if to, ok := a.at[k]; ok {
+		return to, to != from
+	}
+	name := a.written(file, line)
+	to, known := a.byName[name]
+	switch {
+	case name == "":
+		to = from
+	case !known:
+		to = len(a.d.Functions)
+		a.byName[name] = to
+		a.d.Functions = append(a.d.Functions, Function{Name: name, Object: a.d.Functions[from].Object, File: debug})
+	}
+	if a.at[k] = to; to != from {
+		a.left[from] = true
+		a.calls[[2]int{from, to}] += 0
+	}
+	return to, to != from
+}
+
+// written is the name of the function that a line of the tree was written in: as its symbol would be, where it had one.
+func (g *graph) written(file string, line int) string {
+	inTree := g.src.inTree(file)
+	inner := g.src.Outlines.enclosing(inTree, line)
+	if inner == nil {
+		return ""
+	}
+	return strings.Join(append(g.src.rustModule(inTree), inner...), "::")
+}
+
+// finish ties what was taken out to where it was, which is how it is reached, and takes the files off that are left.
+func (a *parting) finish() {
+	for ends, below := range a.calls {
+		from, to := ends[0], ends[1]
+		times := max(a.d.Functions[from].Calls, 1)
+		inclusive := below
+		if own := a.d.Functions[to].Self; own < math.MaxInt64-below {
+			inclusive += own
+		}
+		a.d.Calls = append(a.d.Calls, Call{Caller: from, Callee: to, Times: times, Inclusive: inclusive})
+		a.d.Functions[to].Calls = max(a.d.Functions[to].Calls, times)
+	}
+	for i := range a.left {
+		a.d.Functions[i].File = ""
+	}
+	slices.SortFunc(a.d.Calls, byEnds)
+}
+
+// firstOf is the index of each name's first function, its dearest.
+func firstOf(functions []Function) map[string]int {
+	first := map[string]int{}
+	for i := len(functions) - 1; i >= 0; i-- {
+		first[functions[i].Name] = i
+	}
+	return first
+}
+
+// writtenPath is a function's path without what a trait and type arguments add to it: a::B::f of <a::B<c> as d::E>::f.
+func writtenPath(name string) string {
+	inner, ok := strings.CutPrefix(name, "<")
+	if !ok {
+		return name
+	}
+	depth, of := 1, len(inner)
+	for i := range len(inner) {
+		switch {
+		case inner[i] == '<':
+			depth++
+		case inner[i] == '>' && (i == 0 || inner[i-1] != '-'): // not of fn() -> T
+			depth--
+		}
+		if depth == 1 && of == len(inner) && strings.HasPrefix(inner[i:], " as ") {
+			of = i
+		}
+		if depth == 0 {
+			self, _, _ := strings.Cut(inner[:min(of, i)], "<")
+			for _, word := range []string{"&", "mut "} {
+				self = strings.TrimPrefix(self, word)
+			}
+			return self + inner[i+1:]
+		}
+	}
+	return name
+}
