@@ -45,10 +45,10 @@ type subject struct {
 	variant  plan.Variant
 	workload workload.Workload
 	pass     pass
-	profiler service.Profiler
+	means    means
+	profiler service.Profiler // of means
 	service  *service.Service
 	client   *load.Client
-	notes    []string
 	windows  []result.Profile
 	merged   map[result.ProfileKind][]*profile.Profile
 	counters service.GoCounters // of Go services
@@ -111,7 +111,7 @@ func (s *session) sampleGroup(ctx context.Context, w workload.Workload, group []
 	}
 	for round := 1; round <= windows; round++ {
 		for _, sub := range turned(alive, round) {
-			if err := s.sampleWindow(ctx, sub, round, requests); err != nil {
+			if err := s.sampleUnderAny(ctx, sub, round, requests); err != nil {
 				if over := s.over(ctx); over != nil {
 					return over
 				}
@@ -167,22 +167,54 @@ func (s *session) slowest(w workload.Workload) float64 {
 
 // openSubject starts a variant with a profiler inside, sets it up and warms it up.
 func (s *session) openSubject(ctx context.Context, v plan.Variant, w workload.Workload, p pass) (*subject, error) {
-	profiler, binary, notes, err := s.profilerFor(v, p)
+	found, err := s.meansFor(v, p)
 	if err != nil {
 		return nil, err
 	}
-	sub := &subject{variant: v, workload: w, pass: p, profiler: profiler, notes: notes, merged: map[result.ProfileKind][]*profile.Profile{}}
-	if sub.service, err = s.startProfiled(ctx, v, w, profiler, binary); err != nil {
-		return nil, err
-	}
-	if err = sub.warmUp(ctx, s); err != nil {
-		if dead := sub.service.Alive(); dead != nil {
-			err = dead
-		}
-		sub.stop(s)
+	sub := &subject{variant: v, workload: w, pass: p, means: found, merged: map[result.ProfileKind][]*profile.Profile{}}
+	if err := s.openUnderAny(ctx, sub); err != nil {
 		return nil, err
 	}
 	return sub, nil
+}
+
+// openUnderAny opens a subject under the best of the profilers that it has not been under, and that it bears.
+func (s *session) openUnderAny(ctx context.Context, sub *subject) (err error) {
+	for len(sub.means.profilers) > 0 {
+		sub.profiler, sub.means.profilers = sub.means.profilers[0], sub.means.profilers[1:]
+		if err = s.openUnder(ctx, sub); err == nil || s.over(ctx) != nil {
+			return err
+		}
+		sub.means.notes = slices.Concat(sub.means.notes, []string{err.Error()})
+	}
+	return err
+}
+
+func (s *session) openUnder(ctx context.Context, sub *subject) (err error) {
+	if sub.service, err = s.startProfiled(ctx, sub.variant, sub.workload, sub.profiler, sub.means.binary); err != nil {
+		return err
+	}
+	if err = sub.warmUp(ctx, s); err != nil {
+		err = sub.cause(err)
+		sub.stop(s)
+	}
+	return err
+}
+
+// sampleUnderAny samples a window. A profiler whose first one fails gives way to the next: a service may have taken its
+// signal, or may not bear it.
+func (s *session) sampleUnderAny(ctx context.Context, sub *subject, round, requests int) error {
+	for {
+		err := s.sampleWindow(ctx, sub, round, requests)
+		if err == nil || round > 1 || len(sub.means.profilers) == 0 || s.over(ctx) != nil {
+			return err
+		}
+		sub.means.notes = slices.Concat(sub.means.notes, []string{err.Error()})
+		sub.stop(s)
+		if err := s.openUnderAny(ctx, sub); err != nil {
+			return err
+		}
+	}
 }
 
 func (sub *subject) warmUp(ctx context.Context, s *session) error {
@@ -255,7 +287,7 @@ func (sub *subject) cause(err error) error {
 
 // readProfile makes a window's figures of one profile. Nobody waited, or nothing is in use: then there are none.
 func (s *session) readProfile(sub *subject, window result.Profile, c service.Collected) (_ result.Profile, any bool) {
-	window.Kind, window.Notes = c.Kind, slices.Concat(sub.notes, c.Notes)
+	window.Kind, window.Notes = c.Kind, slices.Concat(sub.means.notes, c.Notes)
 	parsed, err := profdiff.ParseProfile(c.PProf)
 	if err != nil {
 		window.Invalid = err.Error()
@@ -335,7 +367,7 @@ func (s *session) keepProfiles(sub *subject) {
 // broken records a window that a subject did not live through.
 func (sub *subject) broken(err error, round int, p pass) {
 	sub.windows = append(sub.windows, result.Profile{
-		Variant: sub.variant, Workload: sub.workload.Name, Kind: kindOf(p), Round: round, Tool: sub.profiler.Tool(), Invalid: err.Error(), Notes: sub.notes,
+		Variant: sub.variant, Workload: sub.workload.Name, Kind: kindOf(p), Round: round, Tool: sub.profiler.Tool(), Invalid: err.Error(), Notes: sub.means.notes,
 	})
 }
 

@@ -1,15 +1,20 @@
 package harness
 
 import (
+	"context"
+	"errors"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/pprof/profile"
+
 	"github.com/duet-bench/duet/internal/plan"
 	"github.com/duet-bench/duet/internal/profdiff"
 	"github.com/duet-bench/duet/internal/result"
+	"github.com/duet-bench/duet/internal/service"
 )
 
 // profiling is a session whose services serve profiles of themselves, and whose own code is that of this test.
@@ -95,5 +100,67 @@ func TestUnprofilable(t *testing.T) {
 	}
 	if len(s.progress.Failed) > 0 || s.fatal != nil {
 		t.Errorf("failed %v, fatal %v; want neither", s.progress.Failed, s.fatal)
+	}
+}
+
+// unbearable is a profiler that the service does not bear: from the start, or in its first window.
+type unbearable struct {
+	service.Profiler
+	atOnce bool
+}
+
+func (u unbearable) Tool() string { return "unbearable" }
+
+func (u unbearable) Attach(ctx context.Context, s *service.Service) error {
+	if u.atOnce {
+		return errors.New("it is not in its process")
+	}
+	return u.Profiler.Attach(ctx, s)
+}
+
+func (u unbearable) End(context.Context, *service.Service) ([]service.Collected, error) {
+	return nil, errors.New("the service handles SIGPROF itself")
+}
+
+// What one profiler cannot see the next one may, and the profile says why it is not the first one's.
+func TestTheNextProfiler(t *testing.T) {
+	s := profiling(t, map[plan.Variant]string{head: "burns"})
+	s.run.Plan.Profile = 0
+	w := s.run.Plan.Workloads[0]
+	open := func(profilers ...service.Profiler) (*subject, error) {
+		sub := &subject{variant: head, workload: w, pass: passCPU, means: means{profilers: profilers, binary: s.binaries[head].Binary}, merged: map[result.ProfileKind][]*profile.Profile{}}
+		err := s.openUnderAny(t.Context(), sub)
+		t.Cleanup(func() { sub.stop(s) })
+		return sub, err
+	}
+	endpoint := func() service.Profiler { return service.NewEndpoint("/debug/pprof", time.Second, result.ProfileCPU) }
+	sub, err := open(unbearable{endpoint(), true}, unbearable{endpoint(), false}, endpoint())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.sampleUnderAny(t.Context(), sub, 1, 2000); err != nil {
+		t.Fatal(err)
+	}
+	if len(sub.windows) != 1 || sub.windows[0].Tool != "endpoint" || sub.windows[0].Invalid != "" {
+		t.Fatalf("windows %+v, want one of the endpoint's", sub.windows)
+	}
+	if notes := strings.Join(sub.windows[0].Notes, "; "); !strings.HasPrefix(notes, "it is not in its process; the service handles SIGPROF itself") {
+		t.Errorf("notes %q, want why it is not the first two's", notes)
+	}
+
+	if sub, err = open(unbearable{endpoint(), false}, unbearable{endpoint(), true}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.sampleUnderAny(t.Context(), sub, 1, 10); err == nil || !strings.Contains(err.Error(), "not in its process") {
+		t.Errorf("got %v, want what the last one says", err)
+	}
+	if sub, err = open(unbearable{endpoint(), false}, endpoint()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.sampleUnderAny(t.Context(), sub, 2, 10); err == nil || !strings.Contains(err.Error(), "SIGPROF") || sub.profiler.Tool() != "unbearable" {
+		t.Errorf("in a later window: got %v and %s, want no change of profiler", err, sub.profiler.Tool())
+	}
+	if _, err = open(unbearable{endpoint(), true}, unbearable{endpoint(), true}); err == nil {
+		t.Error("nobody bears either: got no error")
 	}
 }

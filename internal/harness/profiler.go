@@ -20,39 +20,48 @@ var profiledKinds = map[pass][]result.ProfileKind{
 	passAllocations: {result.ProfileAllocs, result.ProfileHeap},
 }
 
-// profilerFor is how a variant is looked into in a pass, with the binary that is started for it and what differs from the
-// measured one.
-func (s *session) profilerFor(v plan.Variant, p pass) (profiler service.Profiler, binary string, notes []string, err error) {
+// means is how a variant can be looked into in a pass.
+type means struct {
+	profilers []service.Profiler // the best first; one at least
+	binary    string             // what is started for it
+	notes     []string           // what differs from the measured one, and what does not work
+}
+
+// meansFor finds a variant's profilers for a pass. An error says why there are none.
+func (s *session) meansFor(v plan.Variant, p pass) (means, error) {
 	wanted := s.run.Plan.Services[v]
 	if wanted.Pprof != "" {
-		return service.NewEndpoint(wanted.Pprof, s.profiledWindow(), profiledKinds[p]...), s.binaries[v].Binary, nil, nil
+		endpoint := service.NewEndpoint(wanted.Pprof, s.profiledWindow(), profiledKinds[p]...)
+		return means{profilers: []service.Profiler{endpoint}, binary: s.binaries[v].Binary}, nil
 	}
 	made, ok := s.profiled[v]
 	if !ok {
-		return nil, "", nil, errors.New("there is no build of it that can be profiled")
+		return means{}, errors.New("there is no build of it that can be profiled")
 	}
 	if made.err != nil {
-		return nil, "", nil, made.err
+		return means{}, made.err
 	}
+	m := means{binary: made.Binary, notes: made.Notes}
 	if wanted.Lang == plan.Go {
 		wants := service.GoCPU
 		if p == passAllocations {
 			wants = service.GoAllocations
 		}
-		return service.NewGoAgent(wants), made.Binary, made.Notes, nil
+		m.profilers = []service.Profiler{service.NewGoAgent(wants)}
+		return m, nil
 	}
 	env := s.passEnv(v)
 	maps.Copy(env, wanted.Env)
 	found := service.ProfilersFor(made.Binary, env)
-	notes = slices.Concat(made.Notes, found.Notes)
-	able := found.CPU
+	m.notes = slices.Concat(made.Notes, found.Notes)
+	m.profilers = found.CPU
 	if p == passAllocations {
-		able = found.Allocations
+		m.profilers = found.Allocations
 	}
-	if len(able) == 0 {
-		return nil, "", nil, errors.New(strings.Join(notes, "; "))
+	if len(m.profilers) == 0 {
+		return means{}, errors.New(strings.Join(m.notes, "; "))
 	}
-	return able[0], made.Binary, notes, nil
+	return m, nil
 }
 
 // profiledWindow is about how long one variant's CPU window is.
