@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/duet-bench/duet/internal/compare"
@@ -267,9 +268,17 @@ func memoryTable(i int, of []Memory) htmlTable {
 	t := htmlTable{ID: fmt.Sprintf("memory-%d", i), Caption: "Memory and cold start in figures", Sorts: true, Columns: []htmlColumn{
 		textColumn("variant", "variant"), numberColumn("rss", "peak RSS"), numberColumn("pss", "peak PSS"), numberColumn("anon", "peak Pss_Anon"), numberColumn("cold", "cold start"),
 	}}
+	heap := slices.ContainsFunc(of, func(m Memory) bool { return m.HeapInUse != nil })
+	if heap {
+		t.Columns = append(t.Columns, numberColumn("heap", "heap in use"))
+	}
 	for _, m := range of {
-		t.Rows = append(t.Rows, htmlRow{Cells: []htmlCell{words(name(m.Variant.String())), amountOf(m.PeakRSS, "B"), amountOf(m.PeakPSS, "B"),
-			amountOf(m.PeakAnon, "B"), amountOf(m.ColdStart, "s")}})
+		row := htmlRow{Cells: []htmlCell{words(name(m.Variant.String())), amountOf(m.PeakRSS, "B"), amountOf(m.PeakPSS, "B"),
+			amountOf(m.PeakAnon, "B"), amountOf(m.ColdStart, "s")}}
+		if heap {
+			row.Cells = append(row.Cells, amountOf(m.HeapInUse, "B"))
+		}
+		t.Rows = append(t.Rows, row)
 	}
 	return t
 }

@@ -17,12 +17,15 @@ const maxPoints = 60
 // Memory is one variant's memory under one workload: medians over its valid trials, and the curve of the
 // trial whose peak is the median.
 type Memory struct {
-	Variant   plan.Variant         `json:"variant"`
-	Workload  string               `json:"workload"`
-	PeakRSS   *float64             `json:"peak_rss"`
-	PeakPSS   *float64             `json:"peak_pss"`
-	PeakAnon  *float64             `json:"peak_pss_anon"`
-	ColdStart *float64             `json:"cold_start_s"`
+	Variant   plan.Variant `json:"variant"`
+	Workload  string       `json:"workload"`
+	PeakRSS   *float64     `json:"peak_rss"`
+	PeakPSS   *float64     `json:"peak_pss"`
+	PeakAnon  *float64     `json:"peak_pss_anon"`
+	ColdStart *float64     `json:"cold_start_s"`
+	// HeapInUse is what the service had allocated and not freed at the end of the allocation pass, in Go as of the last
+	// collection; nil: not known. In bytes, exact, of another process than the other figures.
+	HeapInUse *float64             `json:"heap_in_use,omitempty"`
 	Curve     []result.MemoryPoint `json:"curve,omitempty"` // at most maxPoints
 }
 
@@ -53,8 +56,16 @@ func memory(run result.Run) []Memory {
 			cmp.Compare(a.variant.Service, b.variant.Service), cmp.Compare(a.variant.Side, b.variant.Side))
 	})
 	out := make([]Memory, 0, len(keys))
+	inUse := map[key]*float64{}
+	for _, p := range run.Profiles {
+		if p.Kind == result.ProfileHeap && p.Invalid == "" {
+			inUse[key{p.Variant, p.Workload}] = known(float64(p.Bytes))
+		}
+	}
 	for _, k := range keys {
-		out = append(out, newMemory(k.variant, k.workload, trials[k]))
+		m := newMemory(k.variant, k.workload, trials[k])
+		m.HeapInUse = inUse[k]
+		out = append(out, m)
 	}
 	return out
 }

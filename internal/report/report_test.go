@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/duet-bench/duet/internal/compare"
+	"github.com/duet-bench/duet/internal/plan"
 	"github.com/duet-bench/duet/internal/result"
 	"github.com/google/go-cmp/cmp"
 )
@@ -230,5 +231,25 @@ func TestTerminal(t *testing.T) {
 				t.Errorf("%s at %d: colour changes the text:\n%s", f.name, columns, cmp.Diff(text, got))
 			}
 		}
+	}
+}
+
+// What a heap profile found in use stands beside the memory that the kernel saw.
+func TestHeapInUse(t *testing.T) {
+	run := result.Run{
+		Trials: []result.Trial{{Variant: v("rust", plan.Head), Workload: "list"}, {Variant: v("go", plan.Head), Workload: "list"}},
+		Profiles: []result.Profile{
+			{Variant: v("rust", plan.Head), Workload: "list", Kind: result.ProfileHeap, Bytes: 4096},
+			{Variant: v("rust", plan.Head), Workload: "list", Kind: result.ProfileAllocs, Bytes: 1 << 20},
+			{Variant: v("go", plan.Head), Workload: "list", Kind: result.ProfileHeap, Bytes: 1, Invalid: "it died"},
+			{Variant: v("go", plan.Head), Workload: "other", Kind: result.ProfileHeap, Bytes: 2},
+		},
+	}
+	found := map[string]*float64{}
+	for _, m := range memory(run) {
+		found[m.Variant.Service] = m.HeapInUse
+	}
+	if found["rust"] == nil || *found["rust"] != 4096 || found["go"] != nil || len(found) != 2 {
+		t.Errorf("got %v, want Rust's 4096 bytes alone", found)
 	}
 }
