@@ -225,5 +225,15 @@ func checkSampled(p *profile.Profile, spent time.Duration) (notes []string, err 
 	if spent >= judged && math.Abs(sampled.Seconds()/spent.Seconds()-1) > off {
 		notes = append(notes, fmt.Sprintf("its samples stand for %.1f s of the %.1f s of CPU time that the service used", sampled.Seconds(), spent.Seconds()))
 	}
+	var all, bare int64
+	for _, sample := range p.Sample {
+		all += sample.Value[0]
+		if len(sample.Location) == 0 {
+			bare += sample.Value[0]
+		}
+	}
+	if 2*bare > all {
+		notes = append(notes, fmt.Sprintf("%.0f %% of its samples have no stack: the service's profiler cannot walk them (Rust's pprof crate with its feature frame-pointer, of which Rust's own library has none)", 100*float64(bare)/float64(all)))
+	}
 	return notes, nil
 }

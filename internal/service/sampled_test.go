@@ -114,6 +114,10 @@ func TestCheckSampled(t *testing.T) {
 			t.Errorf("1 s of samples for %v: got %q, %v", spent, got, err)
 		}
 	}
+	p.Sample[0].Location = nil
+	if got, err := checkSampled(p, time.Second); err != nil || len(got) != 1 || !strings.Contains(got[0], "100 % of its samples have no stack") {
+		t.Errorf("samples without stacks: got %q, %v", got, err)
+	}
 	p.Sample = nil
 	if _, err := checkSampled(p, 100*time.Millisecond); err != nil {
 		t.Errorf("an idle window: %v", err)
