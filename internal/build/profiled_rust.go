@@ -31,7 +31,7 @@ func (w *Workshop) profileRust(ctx context.Context, r *recipe, built Built, out 
 	lacks, text, paths := namesMissing(built.Binary)
 	if lacks == "" {
 		if !paths {
-			measured.Notes = []string{`functions that were inlined have names without their path: debug = "line-tables-only" leaves it out, debug = 1 would not`}
+			measured.Notes = []string{`functions of libraries that were inlined have names without their path: debug = "line-tables-only" leaves it out, debug = 1 would not`}
 		}
 		return measured, nil
 	}

@@ -293,7 +293,11 @@ func (s *session) readProfile(sub *subject, window result.Profile, c service.Col
 		window.Invalid = err.Error()
 		return window, true
 	}
-	functions, sum, err := profdiff.SampledOf(parsed, c.Kind, s.run.Plan.Services[sub.variant].Lang, s.pass.sources[sub.variant.Side])
+	lang, source := s.run.Plan.Services[sub.variant].Lang, s.pass.sources[sub.variant.Side]
+	if lang == plan.Rust {
+		profdiff.NameInlined(parsed, source)
+	}
+	functions, sum, err := profdiff.SampledOf(parsed, c.Kind, lang, source)
 	if err != nil {
 		window.Invalid = err.Error()
 		return window, c.Kind == result.ProfileCPU || !errors.Is(err, profdiff.ErrEmptyProfile)

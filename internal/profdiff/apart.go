@@ -86,7 +86,7 @@ func (a *parting) to(from int, debug string, line int) (to int, ok bool) {
 	if to, ok := a.at[k]; ok {
 		return to, to != from
 	}
-	name := a.written(file, line)
+	name := a.src.written(file, line)
 	to, known := a.byName[name]
 	switch {
 	case name == "":
@@ -101,16 +101,6 @@ func (a *parting) to(from int, debug string, line int) (to int, ok bool) {
 		a.calls[[2]int{from, to}] += 0
 	}
 	return to, to != from
-}
-
-// written is the name of the function that a line of the tree was written in: as its symbol would be, where it had one.
-func (g *graph) written(file string, line int) string {
-	inTree := g.src.inTree(file)
-	inner := g.src.Outlines.enclosing(inTree, line)
-	if inner == nil {
-		return ""
-	}
-	return strings.Join(append(g.src.rustModule(inTree), inner...), "::")
 }
 
 // finish ties what was taken out to where it was, which is how it is reached, and takes the files off that are left.

@@ -35,8 +35,9 @@ type LineCharge struct {
 const (
 	maxCharges = 300
 	maxShown   = 300 // lines
-	// keptShare of the window's instructions, or of its allocations, is the least that a function or line is kept for:
-	// a hundredth of the smallest change that is ever named. All that is left out is far below one half percent.
+	// keptShare of the window's instructions, or of its allocations, is the least that a line is kept for, or a function
+	// that is not the service's own: a hundredth of the smallest change that is ever named. All that is left out is far
+	// below one half percent.
 	keptShare = 1.0 / 20_000
 )
 
@@ -264,7 +265,8 @@ func (g *graph) charges(instructions, allocations risen) []Charge {
 	for k, c := range all {
 		all[k].Instructions, all[k].Allocations = int64(math.Round(sums[c.Name][0])), int64(math.Round(sums[c.Name][1]))
 	}
-	return most(all, maxCharges, func(c Charge) (int64, int64) { return c.Instructions, c.Allocations })
+	// An own function is kept however cheap it is: that it was there tells one that became dear from a new one.
+	return most(all, maxCharges, func(c Charge) (int64, int64, bool) { return c.Instructions, c.Allocations, c.Own })
 }
 
 // owners finds the nearest own function above every function: up the call that is made most often.
@@ -368,21 +370,24 @@ func (g *graph) lines(instructions, allocations risen) []LineCharge {
 	slices.SortFunc(all, func(a, b LineCharge) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Function, b.Function))
 	})
-	return most(all, maxShown, func(l LineCharge) (int64, int64) { return l.Instructions, l.Allocations })
+	return most(all, maxShown, func(l LineCharge) (int64, int64, bool) { return l.Instructions, l.Allocations, false })
 }
 
-// most keeps the dearest, and of those only what is worth its room.
-func most[T any](all []T, limit int, cost func(T) (instructions, allocations int64)) []T {
+// most keeps the dearest, and of those only what is worth its room or is kept however cheap.
+func most[T any](all []T, limit int, cost func(T) (instructions, allocations int64, kept bool)) []T {
 	var instructions, allocations int64
 	for _, x := range all {
-		i, a := cost(x)
+		i, a, _ := cost(x)
 		instructions, allocations = instructions+i, allocations+a
 	}
 	rank := func(x T) float64 {
-		i, a := cost(x)
+		i, a, _ := cost(x)
 		return math.Max(float64(i)/float64(max(instructions, 1)), float64(a)/float64(max(allocations, 1)))
 	}
 	slices.SortStableFunc(all, func(a, b T) int { return cmp.Compare(rank(b), rank(a)) })
 	all = all[:min(len(all), limit)]
-	return slices.DeleteFunc(all, func(x T) bool { return rank(x) < keptShare })
+	return slices.DeleteFunc(all, func(x T) bool {
+		_, _, kept := cost(x)
+		return !kept && rank(x) < keptShare
+	})
 }

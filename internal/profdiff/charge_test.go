@@ -280,3 +280,23 @@ func TestChargesOfRealDumps(t *testing.T) {
 		t.Errorf("got %v, %v, want two dumps", files, err)
 	}
 }
+
+// A function of the service's own is kept however little it cost, so that it is not taken for new once it costs more.
+func TestCheapFunctionsAreKept(t *testing.T) {
+	functions, lines := ChargeOf(parse(t, `version: 1
+positions: line
+events: Ir
+fl=(1) ./example.com/shop/main.go
+fn=(1) main.run
+10 10000000
+fn=(2) main.handle
+20 5
+fl=(2) ./net/http/server.go
+fn=(3) net/http.idle
+5 5
+totals: 10000010
+`), plan.Go, tree(), 100)
+	if len(functions) != 2 || functions[1].Name != "main.handle" || functions[1].Instructions != 5 || len(lines) != 1 {
+		t.Errorf("got %+v and %+v, want main.run, main.handle and a line of the first", functions, lines)
+	}
+}

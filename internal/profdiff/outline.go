@@ -257,3 +257,14 @@ func (s Source) rustModule(file string) []string {
 	}
 	return append([]string{crate}, parts...)
 }
+
+// written is the name of the function or type that a line of a Rust file in the repository was written in: as its
+// symbol would be, where it had one. Empty: not known.
+func (s Source) written(file string, line int) string {
+	inTree := s.inTree(file)
+	inner := s.Outlines.enclosing(inTree, line)
+	if inner == nil {
+		return ""
+	}
+	return strings.Join(append(s.rustModule(inTree), inner...), "::")
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"path"
 	"slices"
 	"strings"
@@ -56,6 +57,41 @@ func ParseProfile(text []byte) (p *profile.Profile, err error) {
 		return nil, fmt.Errorf("a profile has %d samples: at most %d are read", len(p.Sample), maxSamples)
 	}
 	return p, nil
+}
+
+// NameInlined gives own functions of a Rust program their paths, where the least of debug information
+// ("line-tables-only") calls inlined ones by their last names alone: fnv, or {async_fn#0}.
+func NameInlined(p *profile.Profile, src Source) {
+	made := map[profile.Function]*profile.Function{} // by what differs, without a number
+	var last uint64
+	for _, f := range p.Function {
+		last = max(last, f.ID)
+	}
+	for _, location := range p.Location {
+		for i, line := range location.Line {
+			f := line.Function
+			if f == nil || crateOf(f.Name) != "" {
+				continue
+			}
+			file, own := src.file(f.Filename, plan.Rust)
+			if !own {
+				continue
+			}
+			name := src.written(file, int(min(max(line.Line, 0), 1<<30)))
+			if name == "" {
+				continue
+			}
+			key := profile.Function{Name: name, Filename: f.Filename}
+			if made[key] == nil && last < math.MaxUint64 {
+				last++
+				named := key
+				named.ID, named.SystemName = last, name
+				made[key] = &named
+				p.Function = append(p.Function, &named)
+			}
+			location.Line[i].Function = cmp.Or(made[key], f)
+		}
+	}
 }
 
 // MergeProfiles adds profiles up, so that they can be looked at as one.

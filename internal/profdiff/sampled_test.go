@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/google/pprof/profile"
@@ -234,4 +235,46 @@ func FuzzParseProfile(f *testing.F) {
 			_, _ = GraphOf(Stacks{Profile: p, Owner: svc, Requests: 1, CPUSeconds: 1}, Stacks{}, kind, plan.Go, false)
 		}
 	})
+}
+
+// Inlined functions of the service's own get the names that they were written under; those of libraries keep theirs.
+func TestNameInlined(t *testing.T) {
+	async := &profile.Function{ID: 7, Name: "{async_fn#0}", Filename: "axum/src/app.rs"}
+	library := &profile.Function{ID: 2, Name: "push", Filename: "/rustc/0123/library/alloc/src/vec.rs"}
+	whole := &profile.Function{ID: 3, Name: "shop_core::text::slug", Filename: "core/src/text.rs"}
+	p := &profile.Profile{
+		SampleType: []*profile.ValueType{{Type: "samples", Unit: "count"}},
+		Function:   []*profile.Function{async, library, whole},
+		Location: []*profile.Location{
+			{ID: 1, Line: []profile.Line{{Function: library, Line: 5}, {Function: async, Line: 11}, {Function: whole, Line: 20}}},
+			{ID: 2, Line: []profile.Line{{Function: async, Line: 12}}},
+			{ID: 3, Line: []profile.Line{{Function: async, Line: 3}}}, // outside of any function
+		},
+	}
+	for _, l := range p.Location {
+		p.Sample = append(p.Sample, &profile.Sample{Location: []*profile.Location{l}, Value: []int64{1}})
+	}
+	NameInlined(p, inlinedTree())
+	if err := p.CheckValid(); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, l := range p.Location {
+		for _, line := range l.Line {
+			if line.Function != nil {
+				got = append(got, line.Function.Name)
+			}
+		}
+	}
+	want := []string{"push", "axum::app::handler", "shop_core::text::slug", "axum::app::handler", "{async_fn#0}"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if p.Location[0].Line[1].Function != p.Location[1].Line[0].Function {
+		t.Error("one function became two")
+	}
+	NameInlined(p, Source{}) // of a tree that is not known: nothing changes
+	if p.Location[2].Line[0].Function != async {
+		t.Error("without a tree a function was renamed")
+	}
 }
