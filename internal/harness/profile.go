@@ -27,7 +27,7 @@ const (
 	exactRequests = 1500
 	exactLeast    = 50
 	exactTime     = 2 * time.Second
-	exactSlowdown = 10 // tcmalloc with a stack for every allocation; Go's is 2 to 5
+	exactSlowdown = 10 // about the mean of Go's 2 to 8 and tcmalloc's 4 to 25 (docs/methodology.md)
 	// warmedUp bounds the warm-up of a profiled process.
 	warmedUp = 2 * time.Second
 )

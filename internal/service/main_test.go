@@ -192,7 +192,7 @@ func certificate() tls.Certificate {
 }
 
 // folder is a temporary one that every uid can pass; t.TempDir is not.
-func folder(t *testing.T) string {
+func folder(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "duet-service")
 	check(t, err)
@@ -215,7 +215,7 @@ func program(t *testing.T) string {
 	return to
 }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

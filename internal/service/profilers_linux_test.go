@@ -26,7 +26,7 @@ const (
 var withNames = [...]string{"CARGO_PROFILE_RELEASE_DEBUG=1", "CARGO_PROFILE_RELEASE_STRIP=none"}
 
 // cargo builds the service and returns where any uid can run it.
-func cargo(t *testing.T, text string, environ ...string) string {
+func cargo(t testing.TB, text string, environ ...string) string {
 	t.Helper()
 	source, target := t.TempDir(), t.TempDir()
 	check(t, os.CopyFS(source, os.DirFS("testdata/profiled")))
@@ -51,14 +51,14 @@ func cargo(t *testing.T, text string, environ ...string) string {
 }
 
 // under starts a binary under a profiler that is inside when it returns.
-func underProfiler(t *testing.T, p Profiler, binary string, args ...string) *Service {
+func underProfiler(t testing.TB, p Profiler, binary string, args ...string) *Service {
 	t.Helper()
 	s := unattached(t, p, binary, args...)
 	check(t, p.Attach(t.Context(), s))
 	return s
 }
 
-func unattached(t *testing.T, p Profiler, binary string, args ...string) *Service {
+func unattached(t testing.TB, p Profiler, binary string, args ...string) *Service {
 	t.Helper()
 	box := newBox(t)
 	return started(t, Spec{

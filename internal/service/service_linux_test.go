@@ -20,7 +20,7 @@ import (
 	"github.com/duet-bench/duet/internal/sandbox"
 )
 
-func newBox(t *testing.T) *sandbox.Box {
+func newBox(t testing.TB) *sandbox.Box {
 	t.Helper()
 	b, err := sandbox.New(sandbox.Options{Name: "go@head", Dir: filepath.Join(folder(t), "box"), Isolate: true})
 	check(t, err)
@@ -29,7 +29,7 @@ func newBox(t *testing.T) *sandbox.Box {
 }
 
 // spec is a service that plays a role.
-func spec(t *testing.T, exe string, role ...string) Spec {
+func spec(t testing.TB, exe string, role ...string) Spec {
 	t.Helper()
 	return Spec{
 		Variant: plan.Variant{Service: "go", Side: plan.Head}, Box: newBox(t), Binary: exe,
@@ -37,7 +37,7 @@ func spec(t *testing.T, exe string, role ...string) Spec {
 	}
 }
 
-func started(t *testing.T, s Spec) *Service {
+func started(t testing.TB, s Spec) *Service {
 	t.Helper()
 	service, err := Start(t.Context(), s)
 	check(t, err)
@@ -45,7 +45,7 @@ func started(t *testing.T, s Spec) *Service {
 	return service
 }
 
-func get(t *testing.T, s *Service, path string) int {
+func get(t testing.TB, s *Service, path string) int {
 	t.Helper()
 	response, err := s.HTTP().Get("http://" + s.Host() + path)
 	check(t, err)
