@@ -4,6 +4,7 @@
 package act
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -220,7 +221,8 @@ type job struct {
 	payload  object
 	run      int64
 	calls    string         // the workflow that it calls, in this repository; empty: it calls none
-	last     string         // whose job of that one Duet's last step is in
+	last     string         // whose job Duet's last step is in, where there are several
+	server   string         // where the repository is; empty: GitHub, which nothing asks
 	during   func(*running) // while it runs
 }
 
@@ -269,7 +271,11 @@ func (w *world) run(j job) ended {
 	w.write(in("event.json"), event)
 	w.write(in("config/act/actrc"), nil) // or it asks
 	w.write(in("secrets"), []byte("GITHUB_TOKEN="+fake.Token+"\n"))
-	text, uses, permissions := witnessed(w.t, "docs/workflows/"+j.workflow, "")
+	first := j.last
+	if j.calls != "" {
+		first = ""
+	}
+	text, uses, permissions := witnessed(w.t, "docs/workflows/"+j.workflow, first)
 	w.write(in("work/"+j.path), text)
 	if j.calls != "" { // from Duet's own tree, as `uses:` gets it
 		w.write(in("work/"+j.path), replaced(w.t, text, "shards: auto", "shards: 3"))
@@ -287,7 +293,7 @@ func (w *world) run(j job) ended {
 		args = append(args, "--local-repository", u+"="+w.actionFor(u))
 	}
 	for name, value := range map[string]string{
-		"GITHUB_API_URL": w.hub.URL, "GITHUB_GRAPHQL_URL": w.hub.GraphQL, "GITHUB_SERVER_URL": "https://github.com", "GITHUB_REPOSITORY": "o/r",
+		"GITHUB_API_URL": w.hub.URL, "GITHUB_GRAPHQL_URL": w.hub.GraphQL, "GITHUB_SERVER_URL": cmp.Or(j.server, "https://github.com"), "GITHUB_REPOSITORY": "o/r",
 		"GITHUB_REPOSITORY_OWNER": "o", "GITHUB_RUN_ID": strconv.FormatInt(j.run, 10), "GITHUB_RUN_ATTEMPT": "1",
 		"GITHUB_REF": j.ref(), "SHA_REF": w.git("rev-parse", j.ref()), "GITHUB_WORKFLOW_REF": "o/r/" + j.path + "@" + j.ref(),
 	} {

@@ -3,6 +3,7 @@ package act
 import (
 	"archive/zip"
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -121,7 +122,7 @@ func upload() error {
 	return call("POST", os.Getenv("ACTIONS_RESULTS_URL")+service+"FinalizeArtifact", about, nil)
 }
 
-// download unpacks the artifacts of a run whose names match, each into a folder of its own.
+// download unpacks the one artifact of a run that is named, or those whose names match, each into a folder of its own.
 func download() error {
 	run, err := runOf(os.Getenv("ACTIONS_RUNTIME_TOKEN"))
 	if err != nil {
@@ -133,8 +134,15 @@ func download() error {
 	if err := call("POST", os.Getenv("ACTIONS_RESULTS_URL")+service+"ListArtifacts", about, &found); err != nil {
 		return err
 	}
+	name, into := os.Getenv("ARTIFACT"), os.Getenv("INTO")
+	if name != "" && !slices.ContainsFunc(found.Artifacts, func(a struct{ Name string }) bool { return a.Name == name }) {
+		return fmt.Errorf("the run has no artifact %s", name)
+	}
 	for _, artifact := range found.Artifacts {
-		if ok, err := path.Match(os.Getenv("PATTERN"), artifact.Name); err != nil || !ok {
+		if name != "" && artifact.Name != name {
+			continue
+		}
+		if ok, err := path.Match(cmp.Or(os.Getenv("PATTERN"), "*"), artifact.Name); err != nil || !ok {
 			if err != nil {
 				return err
 			}
@@ -149,8 +157,12 @@ func download() error {
 		if err != nil {
 			return err
 		}
+		to := into
+		if name == "" {
+			to = filepath.Join(into, artifact.Name)
+		}
 		packed, err := io.ReadAll(answer.Body)
-		if err := errors.Join(err, answer.Body.Close(), unpack(packed, filepath.Join(os.Getenv("INTO"), artifact.Name))); err != nil {
+		if err := errors.Join(err, answer.Body.Close(), unpack(packed, to)); err != nil {
 			return fmt.Errorf("%s: %s: %w", artifact.Name, answer.Status, err)
 		}
 	}
