@@ -3,6 +3,7 @@ package service
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -40,31 +41,35 @@ var builtService = sync.OnceValues(func() ([]byte, error) {
 	if binary := os.Getenv(profiledVariable); binary != "" {
 		return os.ReadFile(binary)
 	}
+	return agentInside("testdata/profiled")
+})
+
+// agentInside builds the program in a folder with an agent that does nothing until it is asked to.
+func agentInside(folder string) ([]byte, error) {
+	main, err := filepath.Abs(folder)
+	if err != nil {
+		return nil, err
+	}
 	dir, err := os.MkdirTemp("", "duet-service")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	main, err := filepath.Abs("testdata/profiled")
-	if err != nil {
-		return nil, err
-	}
-	source, list, binary := filepath.Join(dir, "agent.go"), filepath.Join(dir, "overlay.json"), filepath.Join(dir, "profiled")
+	source, list, binary := filepath.Join(dir, "agent.go"), filepath.Join(dir, "overlay.json"), filepath.Join(dir, "service")
 	text, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(main, goagent.FileName): source}})
 	if err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(source, goagent.Source(""), 0o644); err != nil {
+	if err := errors.Join(os.WriteFile(source, goagent.Source(""), 0o644), os.WriteFile(list, text, 0o644)); err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(list, text, 0o644); err != nil {
-		return nil, err
-	}
-	if output, err := exec.Command("go", "build", "-overlay", list, "-o", binary, "./testdata/profiled").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-overlay", list, "-o", binary, ".")
+	build.Dir = main
+	if output, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, output)
 	}
 	return os.ReadFile(binary)
-})
+}
 
 // withAgent starts the service with an agent that is asked for wants.
 func withAgent(t *testing.T, wants GoWants, args ...string) (*GoAgent, *Service) {

@@ -1,7 +1,6 @@
 package service
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
@@ -11,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/duet-bench/duet/internal/goagent"
 	"github.com/duet-bench/duet/internal/stats"
 )
 
@@ -120,22 +118,13 @@ var records = func() string {
 	return `{"records":[` + strings.Join(all, ",") + `]}`
 }()
 
-// bundledGo is the bundled Go service with an agent that does nothing until it is asked to.
+// bundledGo is the bundled Go service with an agent inside.
 func bundledGo(b *testing.B) string {
 	b.Helper()
-	dir := folder(b)
-	main, err := filepath.Abs("../../examples/go/nethttp")
+	text, err := agentInside("../../examples/go/nethttp")
 	check(b, err)
-	source, list, binary := filepath.Join(dir, "agent.go"), filepath.Join(dir, "overlay.json"), filepath.Join(dir, "service")
-	text, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(main, goagent.FileName): source}})
-	check(b, err)
-	check(b, os.WriteFile(source, goagent.Source(""), 0o644))
-	check(b, os.WriteFile(list, text, 0o644))
-	command := exec.Command("go", "build", "-overlay", list, "-o", binary, ".")
-	command.Dir = main
-	if output, err := command.CombinedOutput(); err != nil {
-		b.Fatalf("go build: %v\n%s", err, output)
-	}
+	binary := filepath.Join(folder(b), "nethttp")
+	check(b, os.WriteFile(binary, text, 0o755))
 	return binary
 }
 
