@@ -55,6 +55,15 @@ func (s *session) survey(side plan.Side) error {
 	return nil
 }
 
+// warnOfSources says whether a side's sources took too long to look through.
+func (s *session) warnOfSources() {
+	for _, side := range s.sides() {
+		if o := s.pass.sources[side].Outlines; o != nil && o.Late() {
+			s.warnf("%s: its Rust sources take too long to look through: own code that was inlined into libraries stands under their names", side)
+		}
+	}
+}
+
 // charge puts a window's costs down to the service's own functions and lines.
 func (s *session) charge(cost *result.Cost, dump profdiff.Dump) {
 	source := s.pass.sources[cost.Variant.Side]

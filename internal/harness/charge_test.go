@@ -5,7 +5,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/google/pprof/profile"
+
+	"github.com/duet-bench/duet/internal/plan"
+	"github.com/duet-bench/duet/internal/profdiff"
 	"github.com/duet-bench/duet/internal/result"
 )
 
@@ -45,5 +50,25 @@ func TestNaming(t *testing.T) {
 	}
 	if got := n.name(&table, "one more"); got != 0 || len(table) != result.MaxNames {
 		t.Errorf("one more than there is room for: got %d, %d names", got, len(table))
+	}
+}
+
+// That a side's sources tell nothing is said once.
+func TestWarnOfSources(t *testing.T) {
+	source := profdiff.Source{
+		Root: "/tree", Files: map[string]bool{"a.rs": true},
+		Outlines: &profdiff.Outlines{Texts: map[string]string{"a.rs": strings.Repeat(`r#"`, 100_000)}, Within: time.Millisecond},
+	}
+	s := &session{run: &result.Run{}, pass: instructions{sources: map[plan.Side]profdiff.Source{plan.Head: source}}}
+	s.warnOfSources()
+	if len(s.run.Warnings) != 0 {
+		t.Errorf("before anything was read: got %q", s.run.Warnings)
+	}
+	f := &profile.Function{ID: 1, Name: "inlined", Filename: "/tree/a.rs"}
+	profdiff.NameInlined(&profile.Profile{Location: []*profile.Location{{ID: 1, Line: []profile.Line{{Function: f, Line: 1}}}}}, source)
+	s.warnOfSources()
+	s.warnOfSources()
+	if len(s.run.Warnings) != 1 || !strings.Contains(s.run.Warnings[0], "head: its Rust sources take too long") {
+		t.Errorf("got %q, want one warning of head's sources", s.run.Warnings)
 	}
 }

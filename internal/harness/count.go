@@ -80,6 +80,7 @@ func (s *session) count(ctx context.Context, step plan.Step) error {
 	}
 	s.pass.counting[step.Phase] += time.Since(began)
 	s.run.Costs = append(s.run.Costs, costs...)
+	s.warnOfSources()
 	s.observe(nil, costs)
 	counted := s.countedRound(step, costs)
 	over := s.capReached(step)

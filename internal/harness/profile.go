@@ -96,14 +96,15 @@ func (s *session) sampleGroup(ctx context.Context, w workload.Workload, group []
 	for _, v := range group {
 		s.o.Progress.Update("%s · profiling %s", w.Name, v)
 		sub, err := s.openSubject(ctx, v, w, p)
+		if err == nil {
+			alive = append(alive, sub)
+		}
 		if over := s.over(ctx); over != nil {
 			return over
 		}
 		if err != nil {
 			s.noProfile(v, w.Name, p, err)
-			continue
 		}
-		alive = append(alive, sub)
 	}
 	windows, requests := profileWindows, s.profiledRequests(w, variants)
 	if p == passAllocations {

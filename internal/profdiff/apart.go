@@ -20,10 +20,18 @@ func (g *graph) apart() {
 		return
 	}
 	d := g.d
-	a := parting{graph: g, byName: map[string]int{}, at: map[place]int{}, left: map[int]bool{}, calls: map[[2]int]int64{}}
+	a := parting{graph: g, byName: map[string]int{}, byPlace: map[string]int{}, at: map[place]int{}, left: map[int]bool{}, calls: map[[2]int]int64{}}
 	for i := len(d.Functions) - 1; i >= 0; i-- { // of one name the dearest
-		if f := d.Functions[i]; g.bucketOf(f.Name) == result.BucketService && g.integral(f) {
-			a.byName[writtenPath(ownName(f.Name, g.lang))] = i
+		f := d.Functions[i]
+		if g.bucketOf(f.Name) != result.BucketService || !g.integral(f) {
+			continue
+		}
+		path := writtenPath(ownName(f.Name, g.lang))
+		a.byName[path] = i
+		if file := g.resolve(f.File); file != "" {
+			if inFile := g.src.Outlines.named(g.src.inTree(file), path); inFile != nil {
+				a.byPlace[placeName(file, inFile)] = i
+			}
 		}
 	}
 	first := firstOf(d.Functions)
@@ -45,7 +53,7 @@ func (g *graph) apart() {
 		}
 		if to, ok := a.to(c.Caller, c.File, c.Line); ok && to != c.Callee {
 			g.d.Calls[e].Caller = to
-			a.calls[[2]int{c.Caller, to}] += c.Inclusive
+			a.calls[[2]int{c.Caller, to}] = saturated(a.calls[[2]int{c.Caller, to}], c.Inclusive)
 		}
 	}
 	a.finish()
@@ -54,10 +62,11 @@ func (g *graph) apart() {
 // parting is own code on its way out of a library's functions.
 type parting struct {
 	*graph
-	byName map[string]int   // own functions, by their plain paths
-	at     map[place]int    // where a line of a function goes
-	left   map[int]bool     // functions that something was taken from
-	calls  map[[2]int]int64 // from such a function to what was taken out of it: instructions of what that calls
+	byName  map[string]int   // own functions, by their written paths
+	byPlace map[string]int   // and by file and path in it: an impl may stand in another module than its type
+	at      map[place]int    // where a line of a function goes
+	left    map[int]bool     // functions that something was taken from
+	calls   map[[2]int]int64 // from such a function to what was taken out of it: instructions of what that calls
 }
 
 // place is where a line stands and the function it was found in.
@@ -73,7 +82,20 @@ func (g *graph) integral(f Function) bool {
 		return true
 	}
 	file := g.resolve(f.File)
-	return file != "" && g.src.Outlines.has(g.src.inTree(file), lastName(ownName(f.Name, g.lang)))
+	return file != "" && g.src.Outlines.named(g.src.inTree(file), writtenPath(ownName(f.Name, g.lang))) != nil
+}
+
+// placeName is a function's place in the tree.
+func placeName(file string, inFile []string) string {
+	return file + "\x00" + strings.Join(inFile, "::")
+}
+
+// saturated is a + b, both positive, or the largest number.
+func saturated(a, b int64) int64 {
+	if s, err := sum(a, b); err == nil {
+		return s
+	}
+	return math.MaxInt64
 }
 
 // to is the function that a line of another's belongs to, made where the dump has none.
@@ -86,14 +108,17 @@ func (a *parting) to(from int, debug string, line int) (to int, ok bool) {
 	if to, ok := a.at[k]; ok {
 		return to, to != from
 	}
-	name := a.src.written(file, line)
+	name, inFile := a.src.written(file, line)
 	to, known := a.byName[name]
+	if !known {
+		to, known = a.byPlace[placeName(file, inFile)]
+	}
 	switch {
 	case name == "":
 		to = from
 	case !known:
 		to = len(a.d.Functions)
-		a.byName[name] = to
+		a.byName[name], a.byPlace[placeName(file, inFile)] = to, to
 		a.d.Functions = append(a.d.Functions, Function{Name: name, Object: a.d.Functions[from].Object, File: debug})
 	}
 	if a.at[k] = to; to != from {
@@ -108,11 +133,7 @@ func (a *parting) finish() {
 	for ends, below := range a.calls {
 		from, to := ends[0], ends[1]
 		times := max(a.d.Functions[from].Calls, 1)
-		inclusive := below
-		if own := a.d.Functions[to].Self; own < math.MaxInt64-below {
-			inclusive += own
-		}
-		a.d.Calls = append(a.d.Calls, Call{Caller: from, Callee: to, Times: times, Inclusive: inclusive})
+		a.d.Calls = append(a.d.Calls, Call{Caller: from, Callee: to, Times: times, Inclusive: saturated(a.d.Functions[to].Self, below)})
 		a.d.Functions[to].Calls = max(a.d.Functions[to].Calls, times)
 	}
 	for i := range a.left {
@@ -130,30 +151,47 @@ func firstOf(functions []Function) map[string]int {
 	return first
 }
 
-// writtenPath is a function's path without what a trait and type arguments add to it: a::B::f of <a::B<c> as d::E>::f.
+// writtenPath is a function's path without what a trait and type arguments add to it: a::B::f of <a::B<c> as d::E>::f,
+// of <a::B<c>>::f, of e::<impl a::B>::f and of e::<impl d::E for a::B>::f.
 func writtenPath(name string) string {
+	if at := strings.Index(name, "::<impl "); at >= 0 {
+		name = "<" + name[at+len("::<impl "):]
+		if at := outermost(name[1:], " for "); at >= 0 {
+			name = "<" + name[1+at+len(" for "):]
+		}
+	}
 	inner, ok := strings.CutPrefix(name, "<")
 	if !ok {
 		return name
 	}
-	depth, of := 1, len(inner)
-	for i := range len(inner) {
+	end := outermost(inner, ">")
+	if end < 0 {
+		return name
+	}
+	self := inner[:end]
+	if at := outermost(self, " as "); at >= 0 {
+		self = self[:at]
+	}
+	self, _, _ = strings.Cut(self, "<")
+	for _, word := range []string{"&", "mut "} {
+		self = strings.TrimPrefix(self, word)
+	}
+	return self + inner[end+1:]
+}
+
+// outermost is where a part of a type begins outside of any <>; -1: nowhere.
+func outermost(name, part string) int {
+	depth := 0
+	for i := range len(name) {
+		if depth == 0 && strings.HasPrefix(name[i:], part) {
+			return i
+		}
 		switch {
-		case inner[i] == '<':
+		case name[i] == '<':
 			depth++
-		case inner[i] == '>' && (i == 0 || inner[i-1] != '-'): // not of fn() -> T
+		case name[i] == '>' && (i == 0 || name[i-1] != '-'): // not of fn() -> T
 			depth--
 		}
-		if depth == 1 && of == len(inner) && strings.HasPrefix(inner[i:], " as ") {
-			of = i
-		}
-		if depth == 0 {
-			self, _, _ := strings.Cut(inner[:min(of, i)], "<")
-			for _, word := range []string{"&", "mut "} {
-				self = strings.TrimPrefix(self, word)
-			}
-			return self + inner[i+1:]
-		}
 	}
-	return name
+	return -1
 }

@@ -2,6 +2,8 @@ package profdiff
 
 import (
 	"fmt"
+	"maps"
+	"math"
 	"strings"
 	"testing"
 
@@ -115,13 +117,123 @@ func TestOwnCodeWithoutSource(t *testing.T) {
 	}
 }
 
+// A function that a library calls back is called from below as well: who called it at first is who is above it.
+func TestCallerOfWhatIsCalledBack(t *testing.T) {
+	const dump = `version: 1
+positions: line
+events: Ir
+fl=(1) axum/src/app.rs
+fn=(1) axum::app::handler
+11 1000
+cfi=(2) core/src/text.rs
+cfn=(2) shop_core::text::slug
+calls=100 20
+12 9000
+fl=(2)
+fn=(2)
+18 2000
+cfi=(3) /rustc/0123/library/alloc/src/vec.rs
+cfn=(3) alloc::vec::from_iter
+calls=300 1
+19 7000
+fl=(3)
+fn=(3)
+1 1000
+fi=(2)
+20 6000
+totals: 10000
+`
+	functions, _ := ChargeOf(parse(t, dump), plan.Rust, inlinedTree(), 100)
+	for _, f := range functions {
+		if f.Name == "shop_core::text::slug" && (f.Caller != "axum::app::handler" || f.Instructions != 9000) {
+			t.Errorf("got %+v, want 9,000 instructions of it, called by the handler", f)
+		}
+	}
+	if len(functions) != 2 {
+		t.Errorf("got %+v, want the handler and slug alone", functions)
+	}
+}
+
+// An own function is one function, wherever its impl stands, and a library's is the library's although an own one goes by
+// its last name.
+func TestNamesOfOwnCode(t *testing.T) {
+	src := inlinedTree()
+	src.Outlines.Texts["repo/rust/axum/src/app.rs"] = "impl Display for Foo {\nfn go() {\n\n}\n}\nfn handler() {\n\n}\nimpl Service for Q {\nfn call() {}\n}\n"
+	got := chargesText(ChargeOf(parse(t, `version: 1
+positions: line
+events: Ir
+fl=(1) axum/src/app.rs
+fn=(1) <axum::types::Foo as core::fmt::Display>::go
+2 50000
+fn=(2) <F as framework::handler::Handler>::call
+7 40000
+fl=(2) /registry/framework-1.0.0/src/lib.rs
+fn=(3) framework::handler_service
+5 10
+fi=(1)
+3 4000
+totals: 94010
+`), plan.Rust, src, 100))
+	got, _, _ = strings.Cut(got, "\n  ")
+	want := `<axum::types::Foo as core::fmt::Display>::go rust/axum/src/app.rs:2 54000 own=true < 
+axum::app::handler rust/axum/src/app.rs:7 40000 own=true < 
+framework :0 10 own=false < `
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// In a real dump as well, own code is moved and nothing else: with hyper's connection for own, much of which is inlined
+// into others' functions.
+func TestOwnCodeOfARealDump(t *testing.T) {
+	d := parse(t, dumpFile(t, plan.Rust))
+	const file = "hyper-1.12.0/src/proto/h1/conn.rs"
+	text := ""
+	for i := range 60 {
+		text += fmt.Sprintf("fn part%d() {%s}\n", i, strings.Repeat("\n", 19))
+	}
+	src := Source{Root: "/work/tree", Files: map[string]bool{file: true}, Workspaces: []string{"."}, Packages: map[string]string{".": "shop"}, Outlines: &Outlines{Texts: map[string]string{file: text}}}
+	g := newGraph(d, plan.Rust, src)
+	if before, after := Split(d, plan.Rust), Split(g.d, plan.Rust); !maps.Equal(before, after) {
+		t.Errorf("buckets: %v became %v", before, after)
+	}
+	var inFile, parted, charged, service int64
+	for _, l := range d.Lines {
+		if strings.HasSuffix(l.File, file) {
+			inFile += l.Self
+		}
+	}
+	for _, f := range g.d.Functions[len(d.Functions):] {
+		parted += f.Self
+	}
+	functions, _ := ChargeOf(d, plan.Rust, src, 60)
+	for _, f := range functions {
+		charged += f.Instructions
+	}
+	service = Split(d, plan.Rust)["service"]
+	t.Logf("%d instructions of that file, %d by themselves; %d charged of %d", inFile, parted, charged, service)
+	if parted == 0 || parted > inFile || float64(charged) < 0.98*float64(service) || charged > service+int64(len(functions)) {
+		t.Errorf("got %d of %d instructions by themselves, and %d charged of %d", parted, inFile, charged, service)
+	}
+}
+
+// Costs that are as large as can be do not turn negative.
+func TestApartSaturates(t *testing.T) {
+	if got := saturated(math.MaxInt64, 5); got != math.MaxInt64 || saturated(2, 3) != 5 {
+		t.Errorf("got %d", got)
+	}
+}
+
 func TestWrittenPath(t *testing.T) {
 	for name, want := range map[string]string{
-		"shop_core::text::slug":                               "shop_core::text::slug",
-		"<shop_core::text::Line as core::fmt::Display>::fmt":  "shop_core::text::Line::fmt",
-		"<&mut shop_core::Line<u8> as core::fmt::Debug>::fmt": "shop_core::Line::fmt",
-		"<shop_core::Mixer<fn(u8) -> u8>>::mix":               "shop_core::Mixer::mix",
-		"<a::B<<c::D as e::F>::G> as h::I>::j::k":             "a::B::j::k",
+		"shop_core::text::slug":                                                          "shop_core::text::slug",
+		"<shop_core::text::Line as core::fmt::Display>::fmt":                             "shop_core::text::Line::fmt",
+		"<&mut shop_core::Line<u8> as core::fmt::Debug>::fmt":                            "shop_core::Line::fmt",
+		"<shop_core::Mixer<fn(u8) -> u8>>::mix":                                          "shop_core::Mixer::mix",
+		"<a::B<<c::D as e::F>::G> as h::I>::j::k":                                        "a::B::j::k",
+		"axum::app::<impl axum::types::Foo>::go":                                         "axum::types::Foo::go",
+		"axum::app::_::<impl serde::ser::Serialize for axum::types::Foo<u8>>::serialize": "axum::types::Foo::serialize",
+		"<F as framework::Handler<fn(u8) -> R>>::call":                                   "F::call",
 		"<broken": "<broken",
 	} {
 		if got := writtenPath(name); got != want {

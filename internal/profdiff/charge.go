@@ -298,15 +298,24 @@ func (g *graph) above(i int) int {
 	return best
 }
 
-// ownerAbove is the nearest own function above i that goes by another name.
+// ownerAbove is the nearest own function above i that goes by another name: of those at one distance by the most calls.
+// Own code that a library calls back (a closure under an iterator) is called from below as well.
 func (g *graph) ownerAbove(i int) int {
-	at := i
-	for range steps {
-		if at = g.above(at); at < 0 {
-			return -1
-		}
-		if at = g.owner[at]; at < 0 || g.name[at] != g.name[i] {
-			return at
+	seen := map[int]bool{i: true}
+	at := []int{i}
+	for n := 0; n < len(at) && n < steps; n++ {
+		calls := slices.Clone(g.into[at[n]])
+		slices.SortStableFunc(calls, func(a, b int) int { return cmp.Compare(g.d.Calls[b].Times, g.d.Calls[a].Times) })
+		for _, e := range calls {
+			caller := g.d.Calls[e].Caller
+			if seen[caller] || g.stops(caller) {
+				continue
+			}
+			if g.own[caller] && g.name[caller] != g.name[i] {
+				return caller
+			}
+			seen[caller] = true
+			at = append(at, caller)
 		}
 	}
 	return -1
@@ -373,7 +382,7 @@ func (g *graph) lines(instructions, allocations risen) []LineCharge {
 	return most(all, maxShown, func(l LineCharge) (int64, int64, bool) { return l.Instructions, l.Allocations, false })
 }
 
-// most keeps the dearest, and of those only what is worth its room or is kept however cheap.
+// most keeps what is worth its room or is kept however cheap, and of that the dearest.
 func most[T any](all []T, limit int, cost func(T) (instructions, allocations int64, kept bool)) []T {
 	var instructions, allocations int64
 	for _, x := range all {
@@ -384,10 +393,10 @@ func most[T any](all []T, limit int, cost func(T) (instructions, allocations int
 		i, a, _ := cost(x)
 		return math.Max(float64(i)/float64(max(instructions, 1)), float64(a)/float64(max(allocations, 1)))
 	}
-	slices.SortStableFunc(all, func(a, b T) int { return cmp.Compare(rank(b), rank(a)) })
-	all = all[:min(len(all), limit)]
-	return slices.DeleteFunc(all, func(x T) bool {
+	all = slices.DeleteFunc(all, func(x T) bool {
 		_, _, kept := cost(x)
 		return !kept && rank(x) < keptShare
 	})
+	slices.SortStableFunc(all, func(a, b T) int { return cmp.Compare(rank(b), rank(a)) })
+	return all[:min(len(all), limit)]
 }

@@ -250,6 +250,18 @@ func TestChargeOf(t *testing.T) {
 // Costs are neither lost nor made, whatever a dump says.
 func checkCharges(t *testing.T, d Dump, lang plan.Lang) {
 	t.Helper()
+	g := newGraph(d, lang, inlinedTree())
+	before, after := Split(d, lang), Split(g.d, lang)
+	for bucket, n := range before {
+		if after[bucket] != n {
+			t.Fatalf("%s: %s had %d instructions, and %d when own code stood by itself", lang, bucket, n, after[bucket])
+		}
+	}
+	for _, c := range g.d.Calls {
+		if c.Inclusive < 0 || c.Times < 0 {
+			t.Fatalf("%s: %+v", lang, c)
+		}
+	}
 	functions, lines := ChargeOf(d, lang, inlinedTree(), 60)
 	var instructions, allocations int64
 	for _, f := range functions {
@@ -281,8 +293,13 @@ func TestChargesOfRealDumps(t *testing.T) {
 	}
 }
 
-// A function of the service's own is kept however little it cost, so that it is not taken for new once it costs more.
+// A function of the service's own is kept however little it cost, so that it is not taken for new once it costs more: others
+// that are not kept take no place from it.
 func TestCheapFunctionsAreKept(t *testing.T) {
+	var others strings.Builder
+	for i := range maxCharges {
+		fmt.Fprintf(&others, "fn=(%d) example.org/p%d.idle\n5 6\n", i+10, i)
+	}
 	functions, lines := ChargeOf(parse(t, `version: 1
 positions: line
 events: Ir
@@ -292,10 +309,7 @@ fn=(1) main.run
 fn=(2) main.handle
 20 5
 fl=(2) ./net/http/server.go
-fn=(3) net/http.idle
-5 5
-totals: 10000010
-`), plan.Go, tree(), 100)
+`+others.String()+fmt.Sprintf("totals: %d\n", 10_000_005+6*maxCharges)), plan.Go, tree(), 100)
 	if len(functions) != 2 || functions[1].Name != "main.handle" || functions[1].Instructions != 5 || len(lines) != 1 {
 		t.Errorf("got %+v and %+v, want main.run, main.handle and a line of the first", functions, lines)
 	}

@@ -16,11 +16,14 @@ import (
 // callgrind's has the file it was written in, and the name of the function that it ended up in. A text is looked into
 // when it is first asked for. Safe for concurrent use; the zero value and nil know nothing.
 type Outlines struct {
-	Texts map[string]string // by file of the tree
+	Texts  map[string]string // by file of the tree
+	Within time.Duration     // how long looking through them may take; 0: a minute
 
-	lock    sync.Mutex
-	known   map[string][]extent
-	refused bool // one was made to be read slowly
+	lock  sync.Mutex
+	known map[string][]extent
+	read  int           // bytes
+	spent time.Duration // on that
+	late  bool          // the time was used up
 }
 
 // extent is the lines of a function or a type, with the comments between them.
@@ -40,9 +43,24 @@ func (o *Outlines) enclosing(file string, line int) []string {
 	return inner.path
 }
 
-// has is whether a file has a function, or a type, of a name.
-func (o *Outlines) has(file, name string) bool {
-	return slices.ContainsFunc(o.of(file), func(e extent) bool { return e.path[len(e.path)-1] == name })
+// named is the function of a file that a written path names, by its path in the file: of a free function by the last
+// name, of a type's by the type's as well. nil: none.
+func (o *Outlines) named(file, path string) []string {
+	parts := strings.Split(path, "::")
+	for _, e := range o.of(file) {
+		n := min(len(e.path), 2)
+		if len(parts) >= n && slices.Equal(parts[len(parts)-n:], e.path[len(e.path)-n:]) {
+			return e.path
+		}
+	}
+	return nil
+}
+
+// Late says whether the time for looking through texts was used up, so that some of them tell nothing.
+func (o *Outlines) Late() bool {
+	o.lock.Lock()
+	defer o.lock.Unlock()
+	return o.late
 }
 
 func (o *Outlines) of(file string) []extent {
@@ -52,10 +70,10 @@ func (o *Outlines) of(file string) []extent {
 	o.lock.Lock()
 	defer o.lock.Unlock()
 	found, ok := o.known[file]
-	if text, has := o.Texts[file]; has && !ok && !o.refused {
-		var inTime bool
-		found, inTime = rustOutline(text, sourceTime)
-		o.refused = !inTime // nobody writes such a text by accident
+	if text, has := o.Texts[file]; has && !ok && !o.late && len(text) <= maxSource && o.read+len(text) <= maxRead {
+		began := time.Now()
+		found, o.late = rustOutline(text, cmp.Or(o.Within, sourceTime)-o.spent)
+		o.read, o.spent = o.read+len(text), o.spent+time.Since(began)
 		if o.known == nil {
 			o.known = map[string][]extent{}
 		}
@@ -65,37 +83,37 @@ func (o *Outlines) of(file string) []extent {
 }
 
 const (
-	// maxSource is the length of the longest source file that is looked into, in bytes, and sourceTime how long that may
-	// take: the lexer reads some 500 kB a second, and a hostile text can make it try the same place again and again.
-	maxSource  = 1 << 20
-	sourceTime = 5 * time.Second
+	// maxSource is the length of the longest source file that is looked into, and maxRead of all of a tree, in bytes: only
+	// files whose code was inlined into a library's functions are.
+	maxSource = 1 << 19
+	maxRead   = 4 << 20
+	// sourceTime is how long all of a tree may take. The lexer reads 200 to 500 kB a second; a hostile text can make it try
+	// the same place again and again.
+	sourceTime = time.Minute
 	// maxOpen is how many brackets may be open at once.
 	maxOpen = 1_000
 )
 
 // rustOutline finds the functions and types of a source file, in the order of their first lines: attributes are the
-// first. None are found in a text that is too long or too deep, or that takes longer than within, which inTime says.
-func rustOutline(text string, within time.Duration) (found []extent, inTime bool) {
-	if len(text) > maxSource {
-		return nil, true
-	}
+// first. None are found in a text that is too deep, or that takes longer than within, which late says.
+func rustOutline(text string, within time.Duration) (found []extent, late bool) {
 	tokens, err := lexers.Get("rust").Tokenise(nil, text)
 	if err != nil {
-		return nil, true
+		return nil, false
 	}
 	o := outliner{line: 1}
 	end := time.Now().Add(within)
 	for t := tokens(); t != chroma.EOF; t = tokens() {
 		if time.Now().After(end) {
-			return nil, false
+			return nil, true
 		}
 		if !o.read(t) {
-			return nil, true
+			return nil, false
 		}
 		o.line += strings.Count(t.Value, "\n")
 	}
 	slices.SortStableFunc(o.found, func(a, b extent) int { return cmp.Or(cmp.Compare(a.first, b.first), cmp.Compare(b.last, a.last)) })
-	return o.found, true
+	return o.found, false
 }
 
 // outliner is what is known after the tokens read so far.
@@ -106,6 +124,7 @@ type outliner struct {
 	item    item   // whose body has not begun
 	begins  int    // line of the first token after the last item; 0: none yet
 	keyword string // the token before, where it names an item
+	raw     bool   // the item's name may go on
 }
 
 type bracket struct {
@@ -141,7 +160,12 @@ func (o *outliner) read(t chroma.Token) (ok bool) {
 			o.item = item{kind: text, first: o.begins, depth: len(o.open)}
 		}
 		o.keyword = text
+	case o.item.name == "r" && o.raw && (text == "#" || t.Type.InCategory(chroma.Name) || t.Type.InCategory(chroma.Keyword)):
+		if text != "#" { // r#match
+			o.item.name, o.raw = text, false
+		}
 	case named != "" && named != "impl" && t.Type.InCategory(chroma.Name):
+		o.raw = text == "r"
 		o.item = item{kind: named, name: text, first: o.begins, depth: len(o.open)}
 	case t.Type == chroma.Punctuation:
 		return o.punctuation(text)
@@ -171,7 +195,7 @@ func (o *outliner) punctuation(text string) (ok bool) {
 				return false
 			}
 			b := bracket{opening: c}
-			if c == "{" && o.item.kind != "" && o.item.depth == len(o.open) {
+			if c == "{" && o.item.kind != "" && o.item.depth == len(o.open) && o.item.angles <= 0 {
 				b.item, o.item = o.item, item{}
 			}
 			o.open = append(o.open, b)
@@ -258,13 +282,13 @@ func (s Source) rustModule(file string) []string {
 	return append([]string{crate}, parts...)
 }
 
-// written is the name of the function or type that a line of a Rust file in the repository was written in: as its
-// symbol would be, where it had one. Empty: not known.
-func (s Source) written(file string, line int) string {
+// written is the name of the function or type that a line of a Rust file in the repository was written in, as its symbol
+// would be where it had one, and its path in the file. Empty: not known.
+func (s Source) written(file string, line int) (name string, inFile []string) {
 	inTree := s.inTree(file)
-	inner := s.Outlines.enclosing(inTree, line)
-	if inner == nil {
-		return ""
+	inFile = s.Outlines.enclosing(inTree, line)
+	if inFile == nil {
+		return "", nil
 	}
-	return strings.Join(append(s.rustModule(inTree), inner...), "::")
+	return strings.Join(append(s.rustModule(inTree), inFile...), "::"), inFile
 }

@@ -61,6 +61,9 @@ where
 {
 }
 static F: fn() = || { };
+fn r#match() {}
+impl<const N: usize> Sized<{ N + 1 }> { fn r#type() {} }
+fn r() {}
 `
 	want := `4-10 a
 8-8 a::nested
@@ -72,6 +75,9 @@ static F: fn() = || { };
 33-33 inner::deeper::deep
 34-34 Q::body
 35-41 handler
+43-43 match
+44-44 Sized::type
+45-45 r
 `
 	if got := outlineText(text); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
@@ -82,11 +88,18 @@ static F: fn() = || { };
 			t.Errorf("line %d: got %q, want %q", line, got, want)
 		}
 	}
-	if !files.has("src/app.rs", "go") || files.has("src/app.rs", "no") || files.has("src/gone.rs", "go") || files.enclosing("src/gone.rs", 1) != nil {
-		t.Error("has: want go alone, and nothing of a file that is not there")
+	for path, want := range map[string]string{
+		"shop::app::a": "a", "shop::app::Foo::go": "Foo::go", "other::Foo::go": "Foo::go", "F::go": "", "go": "", "shop::app::no": "", "deeper::deep": "inner::deeper::deep",
+	} {
+		if got := strings.Join(files.named("src/app.rs", path), "::"); got != want {
+			t.Errorf("%s: got %q, want %q", path, got, want)
+		}
+	}
+	if files.named("src/gone.rs", "go") != nil || files.enclosing("src/gone.rs", 1) != nil {
+		t.Error("a file that is not there has functions")
 	}
 	var none *Outlines
-	if none.enclosing("src/app.rs", 4) != nil || (&Outlines{}).has("src/app.rs", "a") {
+	if none.enclosing("src/app.rs", 4) != nil || (&Outlines{}).named("src/app.rs", "a") != nil {
 		t.Error("outlines without files know something")
 	}
 }
@@ -96,21 +109,37 @@ func TestRustOutlineOfHostileText(t *testing.T) {
 	for name, text := range map[string]string{
 		"comments": strings.Repeat("/*", 20_000), "raw strings": strings.Repeat(`r#"`, maxSource/3), "brackets": strings.Repeat("{", 20_000),
 		"closed": strings.Repeat("}", 20_000), "attributes": strings.Repeat("#[", 20_000), "quotes": strings.Repeat("'", 20_000),
-		"escapes": strings.Repeat(`"\`, 20_000), "functions": strings.Repeat("fn a(", 20_000), "long": strings.Repeat(" ", maxSource+1),
+		"escapes": strings.Repeat(`"\`, 20_000), "functions": strings.Repeat("fn a(", 20_000),
 		"names": "fn " + strings.Repeat("a", 100_000), "numbers": strings.Repeat("0x1_e+", 20_000), "not UTF-8": strings.Repeat("\xff\"", 20_000),
 	} {
 		began := time.Now()
-		found, inTime := rustOutline(text, 200*time.Millisecond)
+		found, late := rustOutline(text, 200*time.Millisecond)
 		t.Logf("%s: %v", name, time.Since(began))
-		if len(found) > 0 || inTime && name == "raw strings" {
-			t.Errorf("%s: %d found, in time: %v", name, len(found), inTime)
+		if len(found) > 0 || !late && name == "raw strings" {
+			t.Errorf("%s: %d found, late: %v", name, len(found), late)
 		}
 	}
-	files := Outlines{Texts: map[string]string{
-		"first.rs": "fn a() {}", "hostile.rs": strings.Repeat(`r#"`, maxSource/3), "next.rs": "fn a() {}",
-	}}
-	first, hostile, next := files.has("first.rs", "a"), files.has("hostile.rs", "a"), files.has("next.rs", "a")
-	if !first || hostile || next || !files.has("first.rs", "a") {
+}
+
+// What a tree may cost has an end: in bytes, so that both sides of a pull request read alike, and in time for a hostile one.
+func TestOutlinesBudget(t *testing.T) {
+	long := "fn a() {}" + strings.Repeat(" ", maxSource-9)
+	files := Outlines{Texts: map[string]string{"long.rs": long + " "}}
+	for i := range maxRead/maxSource + 1 {
+		files.Texts[fmt.Sprint(i, ".rs")] = long
+	}
+	known := 0
+	for i := range maxRead/maxSource + 1 {
+		if files.named(fmt.Sprint(i, ".rs"), "a") != nil {
+			known++
+		}
+	}
+	if known != maxRead/maxSource || files.named("long.rs", "a") != nil || files.Late() {
+		t.Errorf("%d files are known, late %v; want %d, none longer than %d bytes", known, files.Late(), maxRead/maxSource, maxSource)
+	}
+	slow := Outlines{Texts: map[string]string{"first.rs": "fn a() {}", "hostile.rs": strings.Repeat(`r#"`, 150_000), "next.rs": "fn a() {}"}, Within: time.Second}
+	first, hostile, next := slow.named("first.rs", "a"), slow.named("hostile.rs", "a"), slow.named("next.rs", "a")
+	if first == nil || hostile != nil || next != nil || !slow.Late() || slow.named("first.rs", "a") == nil {
 		t.Errorf("before, of and after a hostile file: got %v, %v, %v, want the first file's alone", first, hostile, next)
 	}
 }

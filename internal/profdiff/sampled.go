@@ -77,7 +77,7 @@ func NameInlined(p *profile.Profile, src Source) {
 			if !own {
 				continue
 			}
-			name := src.written(file, int(min(max(line.Line, 0), 1<<30)))
+			name, _ := src.written(file, int(min(max(line.Line, 0), 1<<30)))
 			if name == "" {
 				continue
 			}

@@ -58,7 +58,7 @@ func memory(run result.Run) []Memory {
 	out := make([]Memory, 0, len(keys))
 	inUse := map[key]*float64{}
 	for _, p := range run.Profiles {
-		if p.Kind == result.ProfileHeap && p.Invalid == "" {
+		if p.Kind == result.ProfileHeap && p.Invalid == "" && p.Tool != result.ToolEndpoint { // whose heaps are sampled
 			inUse[key{p.Variant, p.Workload}] = known(float64(p.Bytes))
 		}
 	}

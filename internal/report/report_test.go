@@ -242,6 +242,7 @@ func TestHeapInUse(t *testing.T) {
 			{Variant: v("rust", plan.Head), Workload: "list", Kind: result.ProfileHeap, Bytes: 4096},
 			{Variant: v("rust", plan.Head), Workload: "list", Kind: result.ProfileAllocs, Bytes: 1 << 20},
 			{Variant: v("go", plan.Head), Workload: "list", Kind: result.ProfileHeap, Bytes: 1, Invalid: "it died"},
+			{Variant: v("go", plan.Head), Workload: "list", Kind: result.ProfileHeap, Bytes: 1, Tool: result.ToolEndpoint}, // sampled
 			{Variant: v("go", plan.Head), Workload: "other", Kind: result.ProfileHeap, Bytes: 2},
 		},
 	}

@@ -39,7 +39,7 @@ type Profile struct {
 	Workload string       `json:"workload"`
 	Kind     ProfileKind  `json:"kind"`
 	Round    int          `json:"round"` // windows of one number were taken in turns
-	Tool     string       `json:"tool"`  // what sampled: "runtime/pprof", "gperftools", "perf", "endpoint"
+	Tool     string       `json:"tool"`  // what sampled: "runtime/pprof", "gperftools", "perf", ToolEndpoint
 	Invalid  string       `json:"invalid,omitempty"`
 	Notes    []string     `json:"notes,omitempty"` // what does not work here, how the profiled binary differs from the measured one
 	// File is the raw profile in ProfileFolder, all of the variant's windows of this workload and kind merged; empty: not kept.
@@ -91,6 +91,9 @@ func (f *SampledFunction) UnmarshalText(text []byte) error {
 	}
 	return nil
 }
+
+// ToolEndpoint is a service that serves profiles of itself.
+const ToolEndpoint = "endpoint"
 
 // GoRuntime is what Go's own counters (runtime/metrics) say of one variant under one workload, over all windows of the CPU
 // pass. Figures of a collector are of the profiled process, which is built with one file more than the measured one.

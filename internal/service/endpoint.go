@@ -43,7 +43,7 @@ func NewEndpoint(path string, window time.Duration, kinds ...result.ProfileKind)
 }
 
 // Tool is what samples.
-func (e *Endpoint) Tool() string { return ToolEndpoint }
+func (e *Endpoint) Tool() string { return result.ToolEndpoint }
 
 // Wrap changes nothing: the service is started as it is.
 func (e *Endpoint) Wrap(*sandbox.Box, map[string]string) Wrap { return Wrap{} }

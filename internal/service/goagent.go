@@ -27,11 +27,8 @@ const (
 	blockRate     = int(100 * time.Microsecond / time.Nanosecond)
 )
 
-// ToolGo and ToolEndpoint are what the profilers of this package call themselves.
-const (
-	ToolGo       = "runtime/pprof"
-	ToolEndpoint = "endpoint"
-)
+// ToolGo is what Go's own profiler calls itself.
+const ToolGo = "runtime/pprof"
 
 // agentProcess is one process of a service with an agent in it, and what it said at both ends of a window.
 type agentProcess struct {

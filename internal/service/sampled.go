@@ -233,7 +233,7 @@ func checkSampled(p *profile.Profile, spent time.Duration) (notes []string, err 
 		}
 	}
 	if 2*bare > all {
-		notes = append(notes, fmt.Sprintf("%.0f %% of its samples have no stack: the service's profiler cannot walk them (Rust's pprof crate with its feature frame-pointer, of which Rust's own library has none)", 100*float64(bare)/float64(all)))
+		notes = append(notes, fmt.Sprintf("%.0f %% of its samples have no stack: the service's profiler cannot walk them", 100*float64(bare)/float64(all)))
 	}
 	return notes, nil
 }
