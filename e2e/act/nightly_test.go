@@ -20,9 +20,14 @@ import (
 // by another that checks nothing out, to a repository that lets nobody in without the token.
 func TestNightly(t *testing.T) {
 	w := newWorld(t)
+	bare, err := os.ReadFile(filepath.Join("..", "testdata", "nightly", "main.go.txt")) // it builds in a moment
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.write(filepath.Join(w.origin, "go", "main.go"), bare)
 	first := w.commit("night.txtar", "main", "main")
 	w.spent(first)
-	second := w.commit("slow.txtar", "main", "main")
+	second := w.commit("late.txtar", "main", "main")
 	e := w.run(job{
 		workflow: "nightly.yml", path: ".github/workflows/nightly.yml", last: "record", event: "schedule", run: 401, server: w.serveGit(),
 		payload: object{"schedule": "17 2 * * *", "repository": object{"full_name": "o/r", "name": "r", "owner": object{"login": "o"}, "default_branch": "main"}},
