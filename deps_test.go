@@ -64,6 +64,7 @@ var arrows = map[string][]string{
 
 // thirdParty is every module that may be imported outside tests, and by whom: each outside thing has one home.
 var thirdParty = map[string][]string{
+	"github.com/alecthomas/chroma/v2":         {"internal/profdiff"},
 	"github.com/HdrHistogram/hdrhistogram-go": {"internal/result", "internal/selftest"},
 	"github.com/bmatcuk/doublestar/v4":        {"internal/plan"},
 	"github.com/BurntSushi/toml":              {"internal/build"},
