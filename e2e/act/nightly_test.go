@@ -19,6 +19,7 @@ import (
 // A night that the schedule starts is measured by one job without a token, against the anchor of the nights before, and pushed
 // by another that checks nothing out, to a repository that lets nobody in without the token.
 func TestNightly(t *testing.T) {
+	t.Parallel() // most of it waits
 	w := newWorld(t)
 	bare, err := os.ReadFile(filepath.Join("..", "testdata", "nightly", "main.go.txt")) // it builds in a moment
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 // A pull request that is measured on three machines, one of which is lost. The comment says which, the job that reports
 // fails, and what the other two left is judged. Whether they had the quiet to find the regression is not asked here.
 func TestSharded(t *testing.T) {
+	t.Parallel() // most of it waits
 	w := newWorld(t)
 	w.commits["base.txtar"] = w.commit("three.txtar", "main", "main")
 	slow := w.commit("slow.txtar", "main", "topic")
