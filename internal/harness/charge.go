@@ -58,7 +58,7 @@ func (s *session) survey(side plan.Side) error {
 // warnOfSources says whether a side's sources took too long to look through.
 func (s *session) warnOfSources() {
 	for _, side := range s.sides() {
-		if o := s.pass.sources[side].Outlines; o != nil && o.Late() {
+		if s.pass.sources[side].Outlines.Late() {
 			s.warnf("%s: its Rust sources take too long to look through: own code that was inlined into libraries stands under their names", side)
 		}
 	}

@@ -19,49 +19,17 @@ func (g *graph) apart() {
 	if g.lang != plan.Rust {
 		return
 	}
-	d := g.d
-	a := parting{graph: g, byName: map[string]int{}, byPlace: map[string]int{}, at: map[place]int{}, left: map[int]bool{}, calls: map[[2]int]int64{}}
-	for i := len(d.Functions) - 1; i >= 0; i-- { // of one name the dearest
-		f := d.Functions[i]
-		if g.bucketOf(f.Name) != result.BucketService || !g.integral(f) {
-			continue
-		}
-		path := writtenPath(ownName(f.Name, g.lang))
-		a.byName[path] = i
-		if file := g.resolve(f.File); file != "" {
-			if inFile := g.src.Outlines.named(g.src.inTree(file), path); inFile != nil {
-				a.byPlace[placeName(file, inFile)] = i
-			}
-		}
-	}
-	first := firstOf(d.Functions)
-	g.d = Dump{Total: d.Total, Functions: slices.Clone(d.Functions), Lines: slices.Clone(d.Lines), Calls: slices.Clone(d.Calls)}
-	for k, l := range d.Lines {
-		i := first[l.Function]
-		if g.integral(d.Functions[i]) || g.d.Functions[i].Self < l.Self {
-			continue
-		}
-		if to, ok := a.to(i, l.File, l.Line); ok {
-			g.d.Functions[i].Self -= l.Self
-			g.d.Functions[to].Self += l.Self
-			g.d.Lines[k].Function = g.d.Functions[to].Name
-		}
-	}
-	for e, c := range d.Calls {
-		if g.integral(d.Functions[c.Caller]) {
-			continue
-		}
-		if to, ok := a.to(c.Caller, c.File, c.Line); ok && to != c.Callee {
-			g.d.Calls[e].Caller = to
-			a.calls[[2]int{c.Caller, to}] = saturated(a.calls[[2]int{c.Caller, to}], c.Inclusive)
-		}
-	}
+	a := newParting(g)
+	a.moveLines()
+	a.moveCalls()
 	a.finish()
 }
 
-// parting is own code on its way out of a library's functions.
+// parting is own code on its way out of a library's functions. New functions are appended, so that an index means one
+// function all the time.
 type parting struct {
 	*graph
+	whole   []bool           // by function of the dump as it was: nothing is taken out of it
 	byName  map[string]int   // own functions, by their written paths
 	byPlace map[string]int   // and by file and path in it: an impl may stand in another module than its type
 	at      map[place]int    // where a line of a function goes
@@ -69,20 +37,66 @@ type parting struct {
 	calls   map[[2]int]int64 // from such a function to what was taken out of it: instructions of what that calls
 }
 
+func newParting(g *graph) *parting {
+	a := &parting{
+		graph: g, whole: make([]bool, len(g.d.Functions)), byName: map[string]int{}, byPlace: map[string]int{},
+		at: map[place]int{}, left: map[int]bool{}, calls: map[[2]int]int64{},
+	}
+	g.d = Dump{Total: g.d.Total, Functions: slices.Clone(g.d.Functions), Lines: slices.Clone(g.d.Lines), Calls: slices.Clone(g.d.Calls)}
+	for i := len(g.d.Functions) - 1; i >= 0; i-- { // of one name the dearest
+		f := g.d.Functions[i]
+		if g.bucketOf(f.Name) != result.BucketService {
+			a.whole[i] = true
+			continue
+		}
+		path, file := writtenPath(ownName(f.Name, g.lang)), g.resolve(f.File)
+		var inFile []string
+		if file != "" {
+			inFile = g.src.Outlines.named(g.src.inTree(file), path)
+		}
+		a.whole[i] = inFile != nil || g.src.named(f.Name, g.lang) && !g.src.foreign(f.File, g.lang)
+		if a.whole[i] {
+			a.byName[path] = i
+		}
+		if inFile != nil {
+			a.byPlace[placeName(file, inFile)] = i
+		}
+	}
+	return a
+}
+
+func (a *parting) moveLines() {
+	first := firstOf(a.d.Functions) // lines know no more than a name
+	for k, l := range a.d.Lines {
+		i := first[l.Function]
+		if a.whole[i] || a.d.Functions[i].Self < l.Self {
+			continue
+		}
+		if to, ok := a.to(i, l.File, l.Line); ok {
+			a.d.Functions[i].Self -= l.Self
+			a.d.Functions[to].Self += l.Self
+			a.d.Lines[k].Function = a.d.Functions[to].Name
+		}
+	}
+}
+
+func (a *parting) moveCalls() {
+	for e, c := range a.d.Calls {
+		if a.whole[c.Caller] {
+			continue
+		}
+		if to, ok := a.to(c.Caller, c.File, c.Line); ok && to != c.Callee {
+			a.d.Calls[e].Caller = to
+			a.calls[[2]int{c.Caller, to}] = saturated(a.calls[[2]int{c.Caller, to}], c.Inclusive)
+		}
+	}
+}
+
 // place is where a line stands and the function it was found in.
 type place struct {
 	function int
 	file     string
 	line     int
-}
-
-// integral is whether a function is one of the service's own as it stands, or none of the service's at all.
-func (g *graph) integral(f Function) bool {
-	if g.bucketOf(f.Name) != result.BucketService || g.src.named(f.Name, g.lang) && !g.src.foreign(f.File, g.lang) {
-		return true
-	}
-	file := g.resolve(f.File)
-	return file != "" && g.src.Outlines.named(g.src.inTree(file), writtenPath(ownName(f.Name, g.lang))) != nil
 }
 
 // placeName is a function's place in the tree.

@@ -58,6 +58,9 @@ func (o *Outlines) named(file, path string) []string {
 
 // Late says whether the time for looking through texts was used up, so that some of them tell nothing.
 func (o *Outlines) Late() bool {
+	if o == nil {
+		return false
+	}
 	o.lock.Lock()
 	defer o.lock.Unlock()
 	return o.late
